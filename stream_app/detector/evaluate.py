@@ -20,11 +20,7 @@ from stream_app.domain.configuration.reserved import (
     PULSE_TRIGGERS,
 )
 from stream_app.domain.configuration.triggers import Trigger
-from stream_app.domain.counting.partial_counts import (
-    APPENDED_HEADER,
-    PartialCounts,
-    decode_partial_counts,
-)
+from stream_app.domain.counting.partial_counts import PartialCounts, decode_partial_counts
 from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
@@ -33,7 +29,6 @@ from stream_app.domain.state.keys import NEVER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.kafka.dead_letters.writing import number_of
 from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.packed_table import PackedTable
@@ -103,7 +98,7 @@ class EvaluateStage:
             except (*DECODE_ERRORS, TypeError) as error:
                 log.warning("partial_count_unreadable", offset=record.offset, why=str(error))
                 continue
-            self._merge(state, found, record)
+            self._merge(state, found, record.timestamp)
             self._config_position = max(self._config_position, found.config_position)
         state.offset = max(state.offset, records[-1].offset)
         self._changed[partition] = None
@@ -114,15 +109,13 @@ class EvaluateStage:
         state.offset = max(state.offset, batch.offset)
         self._changed[partition] = None
 
-    def _merge(self, state: PartitionWindows, found: PartialCounts, record: Any) -> None:
-        timestamp_ms = record.timestamp
+    def _merge(self, state: PartitionWindows, found: PartialCounts, timestamp_ms: int) -> None:
         appended_of = found.appended_ms.get
-        header_ms = number_of(record.headers, APPENDED_HEADER) or 0
         for part in found.triggers:
             name = part.name
             limit = self._limit(part.client_id, part.trigger_id)
             for start, partition, count in part.windows:
-                appended_ms = appended_of(str(partition), header_ms)
+                appended_ms = appended_of(str(partition), 0)
                 window = state.take_count(name, start, partition, count, timestamp_ms, appended_ms)
                 if not self._may_fire and not window.fired and window.total > limit:
                     self._may_fire = True

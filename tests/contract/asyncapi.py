@@ -7,7 +7,6 @@ from typing import Any
 
 from stream_app import __version__
 from stream_app.contract.records import TOPICS, RecordName
-from stream_app.domain.counting.partial_counts import APPENDED_HEADER
 from stream_app.domain.delivery.records import ALERTED_HEADER
 from stream_app.domain.formats import FORMAT_HEADER, RECORD_FORMATS, USUAL_FORMATS
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, Topic, TopicSpec, topic_specs
@@ -23,9 +22,6 @@ _ACTOR = {"x-actor": "The command that wrote the record."}
 _ATTEMPT = {
     "x-attempt": "Of a redriven record: how often it has been tried.",
     "x-epoch": "Of a redriven delivery: the epoch that its integration had then, Unix ms.",
-}
-_APPENDED = {
-    APPENDED_HEADER: "Append time of the newest record in its flush, Unix ms; for a metric only."
 }
 _ALERTED = {ALERTED_HEADER: "Append time of its alert, Unix ms; for a metric only."}
 _FORMAT = (
@@ -117,7 +113,8 @@ def _headers(topic: Topic) -> dict[str, Any]:
         texts |= _ACTOR
     if topic in DEAD_LETTER_SOURCES:
         texts |= _ATTEMPT
-    texts |= {Topic.COUNTS: _APPENDED, Topic.DELIVERIES: _ALERTED}.get(topic, {})
+    if topic is Topic.DELIVERIES:
+        texts |= _ALERTED
     if not texts:
         return {}
     rows = {name: {"description": text, "type": "string"} for name, text in texts.items()}

@@ -10,7 +10,7 @@ import msgspec
 from stream_app.domain.alerts.alert import Alert, AlertTrigger, encode_alert
 from stream_app.domain.configuration.statuses import IntegrationStatus, encode_status
 from stream_app.domain.configuration.triggers import Filter, Threshold
-from stream_app.domain.counting.partial_counts import PartialCount, PartialCounts, TriggerCounts
+from stream_app.domain.counting.partial_counts import PartialCounts, TriggerCounts
 from stream_app.domain.delivery.records import (
     Cancel,
     Checked,
@@ -45,7 +45,6 @@ _STATE = DeliveryState(
     record=msgspec.Raw(encode_delivery(DELIVERY)),
 )
 STATUS = IntegrationStatus(521, CLIENT, True, "failed_share", 7, 18, 27, 12, NOW_MS)
-_PARTIAL = PartialCount(CLIENT, 61, "r1", 60, 600, 0, 3, 0)
 
 _NOTICES = [json.dumps(body | {"client_id": CLIENT, "id": "n/1"}) for body in NOTICES.values()]
 NOTICE_RECORDS = [text.encode() for text in _NOTICES]
@@ -56,7 +55,7 @@ RESULTS = [encode_result(one) for one in (_ATTEMPT, _CANCEL, _CHECKED)]
 RESULTS.append(encode_result(msgspec.structs.replace(_ATTEMPT, accepted=True, status=202)))
 STATES = [encode_state(_STATE)]
 _PARTIALS = PartialCounts([TriggerCounts(CLIENT, 61, "r1", 60, [[600, 0, 3], [600, 1, 2]])], 0)
-PARTIALS = [msgspec.json.encode(_PARTIAL), msgspec.json.encode(_PARTIALS)]
+PARTIALS = [msgspec.json.encode(_PARTIALS)]
 STATUSES = [encode_status(STATUS)]
 
 CLIENT_OBJECT: dict[str, Any] = {

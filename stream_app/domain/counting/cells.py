@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 from stream_app.domain.configuration.reserved import PULSE_KEY_PREFIX
 from stream_app.domain.counting.windows import CellKey, keep_seconds
-from stream_app.domain.state.keys import NEVER
 
 #: A window start, its count, the next start, its count, and so on, of one trigger.
 Flat = list[int]
@@ -57,10 +56,6 @@ class Cells:
         self.by_trigger: dict[str, TriggerCells] = {}
         #: How many cells are open, and how many have changed since the last cut.
         self.open_cells = self.changes = 0
-        #: Cells that an older version wrote beyond the progress, with the offset up to which each
-        #: has counted, and the largest of these offsets.
-        self.restored_offset = NEVER
-        self.ahead: dict[CellKey, int] = {}
         self._changed: list[TriggerCells] = []
         self._in_flight: list[TriggerCells] = []
         # (start, period) of a window -> the start, as one object that all dicts share, and the
@@ -150,13 +145,11 @@ class Cells:
                     self._remove(cells, start)
                     yield cells.name, start
 
-    def confirm(self, offset: int) -> None:
-        """Note that the broker has acknowledged the cut in flight, which ends at an offset."""
+    def confirm(self) -> None:
+        """Note that the broker has acknowledged the cut in flight."""
         for cells in self._in_flight:
             cells.in_flight = None
         self._in_flight = []
-        if self.ahead and offset >= self.restored_offset:
-            self.ahead = {}
 
     def roll_back(self) -> None:
         """Undo all changes that are not acknowledged."""
@@ -202,54 +195,12 @@ class Cells:
         if rows:
             yield rows
 
-    # -- the changelog
-
-    def restore_row(self, name: str, flat: Flat, version: int) -> None:
-        """Restore counts of a trigger. `version` is the source offset up to which they count."""
-        cells, ahead = self.cells_of(name), self.ahead
+    def restore(self, name: str, flat: Flat) -> None:
+        """Set counts of a trigger from the changelog."""
+        cells = self.cells_of(name)
         numbers = iter(flat)
         for start, count in zip(numbers, numbers, strict=True):
-            if ahead and ahead.get((name, start), NEVER) > version:
-                continue
             if start in cells.counts:
                 cells.counts[start] = count
             else:
                 self._create(cells, start, count)
-
-    def restore_older(self, key: CellKey, count: int, offset: int, base: int) -> None:
-        """Restore a cell that an older version wrote. The one with the larger offset holds.
-
-        `base` is the offset of the cells that are restored already.
-        """
-        name, start = key
-        if offset > base and offset >= self.ahead.get(key, NEVER):
-            cells = self.cells_of(name)
-            if start not in cells.counts:
-                self._create(cells, start, count)
-            cells.counts[start] = count
-            self.ahead[key] = offset
-
-    def forget_older(self, key: CellKey) -> None:
-        """Restore a tombstone that an older version wrote."""
-        name, start = key
-        self.ahead.pop(key, None)
-        cells = self.by_trigger.get(name)
-        if cells is not None and start in cells.counts:
-            self._remove(cells, start)
-
-    def restored(self, offset: int, watermark: int) -> None:
-        """End the restoring, at the source offset and the watermark of the progress.
-
-        A cell that has counted beyond that offset comes from an unfinished flush of an older
-        version. It is written again, and skips the events that it has counted.
-        """
-        for _ in self.expire(watermark):
-            pass
-        self.ahead = {
-            (name, start): found
-            for (name, start), found in self.ahead.items()
-            if found > offset and name in self.by_trigger and start in self.cells_of(name).counts
-        }
-        self.restored_offset = max(self.ahead.values(), default=NEVER)
-        for name, start in self.ahead:
-            self.open(self.cells_of(name), start)

@@ -14,11 +14,7 @@ from typing import Annotated
 import msgspec
 
 from stream_app.domain.counting.cells import CellRow
-from stream_app.domain.counting.windows import CellKey
 
-#: Header of an older version's partial count: append time of the newest record in its flush, Unix
-#: ms. Only a metric uses it.
-APPENDED_HEADER = "x-appended-ms"
 #: Numbers have at most 64 bits.
 MAX_NUMBER = 2**63 - 1
 Number = Annotated[int, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
@@ -41,7 +37,8 @@ class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse what would not fit the window's key."""
-        _check_revision(self.revision)
+        if ":" in self.revision or "|" in self.revision:
+            raise ValueError("revision: must be a hash")
 
     @property
     def name(self) -> str:
@@ -61,58 +58,18 @@ class PartialCounts(msgspec.Struct, frozen=True):
     appended_ms: dict[str, Number] = {}
 
 
-class PartialCount(msgspec.Struct, frozen=True):
-    """A record of an older version, which wrote each partial count as a record of its own."""
-
-    client_id: Number
-    trigger_id: Number
-    revision: str
-    period: Number
-    window_start: Number
-    partition: Number
-    count: Number
-    config_position: int
-
-    def __post_init__(self) -> None:
-        """Refuse what would not fit the window's key."""
-        _check_revision(self.revision)
-
-    @property
-    def window(self) -> CellKey:
-        """Return the key of the window."""
-        name = f"{self.client_id}:{self.trigger_id}:{self.revision}:{self.period}"
-        return name, self.window_start
-
-
-_decode_many = msgspec.json.Decoder(PartialCounts).decode
-_decode_one = msgspec.json.Decoder(PartialCount).decode
+_decode = msgspec.json.Decoder(PartialCounts).decode
 
 
 def decode_partial_counts(value: bytes | None) -> PartialCounts:
-    """Decode a record of `counts`, of this version or of an older one.
+    """Decode a record of `counts`.
 
     Raises:
         msgspec.ValidationError, msgspec.DecodeError, TypeError: the record is no such record.
     """
     if value is None:
         raise TypeError("the record has no value")
-    try:
-        return _decode_many(value)
-    except msgspec.ValidationError:
-        try:
-            one = _decode_one(value)
-        except msgspec.ValidationError:
-            one = None
-        if one is None:
-            raise
-    window = [one.window_start, one.partition, one.count]
-    part = TriggerCounts(one.client_id, one.trigger_id, one.revision, one.period, [window])
-    return PartialCounts([part], one.config_position)
-
-
-def _check_revision(revision: str) -> None:
-    if ":" in revision or "|" in revision:
-        raise ValueError("revision: must be a hash")
+    return _decode(value)
 
 
 class PartialCountsWriter:

@@ -97,12 +97,11 @@ class PartitionCounts(StoredCounts):
         if not records:
             return
         self._now_ms = now_ms
-        is_again = records[0].offset <= self._cells.restored_offset
         unusable: list[Unusable] = []
         for events, refused in self._decoder.decode(records):
             tally.rejected += refused
             pairs = iter(events)
-            while self._count(islice(pairs, STEP_EVENTS), tally, unusable, is_again=is_again):
+            while self._count(islice(pairs, STEP_EVENTS), tally, unusable):
                 yield
             yield
         yield from reject(unusable, self._decoder, tally)
@@ -113,13 +112,8 @@ class PartitionCounts(StoredCounts):
         events: Iterable[tuple[Record, Any]],
         tally: Tally,
         refused: list[Unusable],
-        *,
-        is_again: bool,
     ) -> bool:
-        """Add events to their cells, and return whether there were any.
-
-        With `is_again`, skip the cells that have counted an event before a crash.
-        """
+        """Add events to their cells, and return whether there were any."""
         clients, time_of = self._clients, self._time_of
         watermark = self.watermark
         counted = unmatched = 0
@@ -177,18 +171,15 @@ class PartitionCounts(StoredCounts):
             in_time: Sequence[BoundTrigger] = matched
             if watermark >= client.expiry:
                 in_time = self._in_time(matched, seconds, watermark, tally)
-            fresh = self._fresh(in_time, seconds, record.offset) if is_again else in_time
             span = client.span
-            for trigger in fresh:
+            for trigger in in_time:
                 if trigger.span != span:
                     self._open(trigger, seconds, span)
                 trigger.pending += 1
-            if fresh:
+            if in_time:
                 counted += 1
-            elif len(in_time) < len(matched):
-                tally.late += 1
             else:
-                tally.skipped += 1
+                tally.late += 1
         self._note_newest(watermark, seconds)
         self.watermark = watermark
         tally.counted += counted
@@ -247,17 +238,6 @@ class PartitionCounts(StoredCounts):
             elif start + trigger.keep <= watermark:
                 tally.late_windows[trigger.key, start] += 1
             else:
-                found.append(trigger)
-        return found
-
-    def _fresh(
-        self, in_time: Sequence[BoundTrigger], seconds: int, offset: int
-    ) -> Sequence[BoundTrigger]:
-        """Leave out the triggers whose cells have counted the event before a crash."""
-        found = []
-        for trigger in in_time:
-            key = trigger.key, seconds - seconds % trigger.period
-            if self._cells.ahead.get(key, NEVER) < offset:
                 found.append(trigger)
         return found
 

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import orjson
 
 from stream_app.domain.counting.window_sum import WindowSum
-from stream_app.domain.counting.windows import CellKey, parse_cell_key, retention_seconds
-from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+from stream_app.domain.counting.windows import CellKey, retention_seconds
+from stream_app.domain.state.keys import NEVER
 
 #: Windows in one part of a flush's changes. Its record stays far below a broker's limit.
 PART_WINDOWS = 10_000
@@ -163,21 +162,6 @@ class PartitionWindows:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset
 
-    @property
-    def version(self) -> int:
-        """The offset up to which the windows hold all counts; they may hold later ones, too."""
-        return self.progress_offset
-
-    @property
-    def newest_version(self) -> int:
-        """The largest offset in the restored state."""
-        return max(self.progress_offset, self._restored_offset)
-
-    @property
-    def can_be_packed(self) -> bool:
-        """Whether a snapshot may be taken: it may be at any time."""
-        return True
-
     def rows(self, cut: ChangedWindows) -> list[bytes]:
         """Return the changes of a cut in the form of the changelog, in parts."""
         found: dict[str, list[WindowRow]] = {}
@@ -249,27 +233,6 @@ class PartitionWindows:
                     counts = zip(flat[::2], flat[1::2], strict=True)
                     window.merge(counts, fired=fired, seen_ms=seen_ms)
 
-    def restore(self, key: bytes, value: bytes | None) -> bool:
-        """Restore a record of an older version; return False if it is none."""
-        if key == PROGRESS_KEY:
-            if value is not None:
-                self._restored_offset = max(self._restored_offset, _decode_progress(value)[0])
-            return True
-        try:
-            name, start = parse_cell_key(key)
-            _retention_ms(name)
-        except ValueError:
-            return False
-        if value is None:
-            windows = self.by_trigger.get(name, {})
-            if windows.pop(start, None) is not None:
-                self.open_windows -= 1
-            return True
-        counts, fired, seen_ms = _decode_window(value)
-        self.now_ms = max(self.now_ms, seen_ms)
-        self._window(name, start).merge(counts, fired=fired, seen_ms=seen_ms)
-        return True
-
     def restored(self) -> None:
         """End the restoring. Partial counts after the progress are read again."""
         self.progress_offset = max(self.progress_offset, self._restored_offset)
@@ -279,8 +242,6 @@ class PartitionWindows:
 
 _encode_rows = msgspec.msgpack.Encoder().encode
 _decode_rows = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, list[WindowRow]]]]).decode
-_decode_window = msgspec.json.Decoder(tuple[list[tuple[int, int]], bool, int]).decode
-_decode_progress = orjson.loads
 
 
 def _retention_ms(name: str) -> int:

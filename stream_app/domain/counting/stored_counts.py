@@ -12,16 +12,14 @@ from dataclasses import dataclass
 import msgspec
 
 from stream_app.domain.counting.cells import CellRow, Cells
-from stream_app.domain.counting.windows import CellKey, parse_cell_key
-from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
+from stream_app.domain.counting.windows import CellKey
+from stream_app.domain.state.keys import NEVER
 
 #: Cells in one part of a flush's changes. Its record stays far below a broker's limit.
 PART_CELLS = 20_000
 
 _encode_rows = msgspec.msgpack.Encoder().encode
 _decode_rows = msgspec.msgpack.Decoder(tuple[int, list[CellRow]]).decode
-_decode_cell = msgspec.json.Decoder(tuple[int, int]).decode
-_decode_progress = msgspec.json.Decoder(tuple[int, int]).decode
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,7 @@ class StoredCounts:
         #: The last offset, and the watermark, of the last flush that the broker acknowledged.
         self.progress_offset = NEVER
         self._progress_watermark = NEVER
-        # While the state is restored: the offset of the cells that were in memory before, and the
-        # newest progress (offset, watermark) in the changelog.
-        self._base_offset = NEVER
+        # While the state is restored: the newest progress (offset, watermark) in the changelog.
         self._restored_progress = (NEVER, NEVER)
 
     @property
@@ -73,30 +69,13 @@ class StoredCounts:
 
     def confirm(self, cut: CellChanges) -> None:
         """Note that the broker has acknowledged all of the cut, including its progress."""
-        self._cells.confirm(cut.offset)
-        self.progress_offset = self._base_offset = cut.offset
+        self._cells.confirm()
+        self.progress_offset = cut.offset
         self._progress_watermark = cut.watermark
 
     def progress_of(self, _topic: str) -> int:
         """Return the last source offset whose effects the broker has acknowledged."""
         return self.progress_offset
-
-    @property
-    def version(self) -> int:
-        """The source offset up to which the acknowledged cells count."""
-        return self.progress_offset
-
-    @property
-    def newest_version(self) -> int:
-        """The largest offset in any cell, which an unfinished flush may have."""
-        return max(
-            self.progress_offset, self._restored_progress[0], *self._cells.ahead.values(), NEVER
-        )
-
-    @property
-    def can_be_packed(self) -> bool:
-        """Whether all cells are at the progress: no flush of an older version is unfinished."""
-        return not self._cells.ahead
 
     def rows(self, cut: CellChanges) -> list[bytes]:
         """Return the changes of a cut in the form of the changelog, in parts of a bounded size.
@@ -123,37 +102,16 @@ class StoredCounts:
             return
         watermark, changed = _decode_rows(rows)
         for name, flat in changed:
-            self._cells.restore_row(name, flat, version)
+            self._cells.restore(name, flat)
         self._restored_progress = max(self._restored_progress, (version, watermark))
-
-    def restore(self, key: bytes, value: bytes | None) -> bool:
-        """Restore a record of an older version; return False if it is none.
-
-        Of two records of a key the one with the larger offset holds. An older one after a newer one
-        was written by a worker that did not know that it had lost its partition.
-        """
-        if key == PROGRESS_KEY:
-            if value is not None:
-                self._restored_progress = max(self._restored_progress, _decode_progress(value))
-            return True
-        try:
-            cell_key = parse_cell_key(key)
-        except ValueError:
-            return False
-        if value is None:
-            self._cells.forget_older(cell_key)
-        else:
-            count, offset = _decode_cell(value)
-            self._cells.restore_older(cell_key, count, offset, self._base_offset)
-        return True
 
     def restored(self) -> None:
         """End the restoring: the changelog has been read to its end."""
         if self._restored_progress[0] > self.progress_offset:
             self.progress_offset, self._progress_watermark = self._restored_progress
             self.offset, self.watermark = self._restored_progress
-        self._base_offset = self.progress_offset
-        self._cells.restored(self.progress_offset, self._progress_watermark)
+        for _ in self._cells.expire(self._progress_watermark):
+            pass
 
 
 def _parts(changed: list[CellRow]) -> Iterator[list[CellRow]]:

@@ -32,13 +32,3 @@ def keep_seconds(period: int) -> int:
 
 #: Key of the trigger's counts, and the start of the window (Unix seconds).
 CellKey = tuple[str, int]
-
-
-def parse_cell_key(key: bytes) -> CellKey:
-    """Return the cell key of a changelog key that an older version wrote.
-
-    Raises:
-        ValueError: it is no such key.
-    """
-    name, _, start = key.decode().rpartition("|")
-    return name, int(start)

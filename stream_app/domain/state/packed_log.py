@@ -29,8 +29,7 @@ from stream_app.domain.state.keys import NEVER
 
 #: Version of the form, the first byte of each value.
 FORM = 2
-#: The end of each key. A version that does not know packed records cannot parse it, ends, and shows
-#: the text after the bar in its error.
+#: The end of each key of a packed record; all others are foreign.
 KEY_END = b"|a newer stream-app keeps this state: stop all workers of older versions"
 #: Bytes before the body: the form and the checksum.
 HEAD = 5
@@ -41,7 +40,7 @@ class GroupKind(StrEnum):
 
     CHANGES = "c"
     SNAPSHOT = "s"
-    #: Its key alone announces that packed records follow.
+    #: Older versions begin a changelog with one. It holds nothing.
     MARK = "m"
 
 
@@ -84,11 +83,6 @@ def changes(group: str, version: int, rows: Sequence[bytes]) -> list[KeyValue]:
         )
         for n, one in enumerate(found)
     ]
-
-
-def mark() -> KeyValue:
-    """Return the record that keeps workers of older versions away."""
-    return record(GroupKind.MARK, "0", 0, PackedPart(1, NEVER, NEVER, b""))
 
 
 class _Group:
@@ -141,25 +135,20 @@ class PackedLog:
         self.passed_over = 0
         #: The largest version of any part.
         self.newest_version = NEVER
-        #: Bytes of records that an older version has written.
-        self.others_bytes = 0
 
-    def take(self, offset: int, key: bytes | None, value: bytes | None) -> bool:
-        """Take a record; return False if it is not a packed one.
+    def take(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        """Take a record, and pass over one that is not packed.
 
         Raises:
             NewerFormatError: a newer version has written it.
         """
-        if key is None or not key.endswith(KEY_END):
-            self.others_bytes += len(key or b"") + len(value or b"")
-            return False
-        kind, group, number = _parse_key(key)
-        if kind is None or kind is GroupKind.MARK:
+        kind, group, number = _parse_key(key or b"")
+        if key is None or kind is None or kind is GroupKind.MARK:
             self.passed_over += kind is None
-            return True
+            return
         part = self._part(offset, kind, key, value)
         if part is None:
-            return True
+            return
         self.newest_version = max(self.newest_version, part.version)
         groups = self._snapshots if kind is GroupKind.SNAPSHOT else self._changes
         found = groups.get(group)
@@ -168,11 +157,6 @@ class PackedLog:
         found.take(offset, number, part)
         if kind is GroupKind.SNAPSHOT and found.is_whole:
             self._note_whole(group, found)
-        return True
-
-    def note_damaged(self, offset: int, why: str) -> None:
-        """Note a record that cannot be read. A snapshot may cover it."""
-        self._damaged.append((offset, why))
 
     def note_unreadable(self, first: int, last: int, why: str) -> None:
         """Note offsets whose records cannot be read at all.
@@ -216,7 +200,7 @@ class PackedLog:
         if kind is GroupKind.SNAPSHOT:
             self.passed_over += 1  # it is never whole, so the snapshot before it holds
         else:
-            self.note_damaged(offset, problem)
+            self._damaged.append((offset, problem))  # a snapshot may cover it
         return None
 
     def _note_whole(self, name: bytes, group: _Group) -> None:
@@ -278,6 +262,8 @@ class PackedLog:
 
 
 def _parse_key(key: bytes) -> tuple[GroupKind | None, bytes, int]:
+    if not key.endswith(KEY_END):
+        return None, b"", 0
     kind, _, rest = key.removesuffix(KEY_END).partition(b".")
     group, _, number = rest.rpartition(b".")
     try:

@@ -116,7 +116,7 @@ class Snapshots:
 
     def _is_due(self, table: PackedTable[Any], partition: int) -> bool:
         state, tail = table.states.get(partition), table.tail_bytes.get(partition, 0)
-        if table.generation < 0 or state is None or not tail or not state.can_be_packed:
+        if table.generation < 0 or state is None or not tail:
             return False
         waited = time.monotonic() - table.snapshot_at.setdefault(partition, time.monotonic())
         is_first = table.covered.get(partition, NEVER) == NEVER
@@ -146,7 +146,8 @@ class Snapshots:
         if covers is None or table.epoch != epoch:
             return
         # Changes from here on come after the snapshot, even if a slice already contains them.
-        version, rows, tail = state.version, state.progress_rows(), table.tail_bytes[partition]
+        version, rows = state.progress_offset, state.progress_rows()
+        tail = table.tail_bytes[partition]
         group, number, size, started = table.new_group(), 0, 0, time.monotonic()
         for slice_version, slice_rows in state.snapshot(SLICE):
             part = PackedPart(0, NEVER, slice_version, slice_rows)

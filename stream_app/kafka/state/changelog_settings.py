@@ -1,4 +1,9 @@
-"""Kafka's settings of existing changelogs, which an older version may have made differently."""
+"""Kafka's settings of existing changelogs, which somebody may have made or set differently.
+
+Packed records have no key to compact by. Instead, the owner of a partition deletes what its
+snapshots replace, which Kafka allows only with the clean-up policy `delete`; nothing may expire by
+time or size.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from stream_app.kafka.cluster.topics import BROKER_CLOCK
+from stream_app.kafka.state.packed_table import PACKED_CONFIG
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
@@ -20,11 +26,18 @@ DYNAMIC_TOPIC_CONFIG = 1
 LOOKS, LOOK_SECONDS = 20, 0.1
 
 
+async def ensure_packed(client: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Give the changelogs of packed tables the settings that packed records need."""
+    for name, config in (await topic_overrides(client, topics)).items():
+        if "delete" not in config.get("cleanup.policy", ""):
+            await _override(client, name, config, PACKED_CONFIG)
+
+
 async def ensure_broker_clock(client: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
     """Have the brokers stamp the records of changelogs from now on."""
     for name, config in (await topic_overrides(client, topics)).items():
         if not BROKER_CLOCK.items() <= config.items():
-            await override(client, name, config, BROKER_CLOCK)
+            await _override(client, name, config, BROKER_CLOCK)
             await _wait_for_broker_clock(client, name)
 
 
@@ -52,7 +65,7 @@ async def topic_overrides(
     return found
 
 
-async def override(
+async def _override(
     client: AIOKafkaAdminClient, name: str, config: Mapping[str, str], wanted: Mapping[str, str]
 ) -> None:
     """Give a topic further settings. The ones it has (`config`) would be lost if not sent again."""

@@ -1,7 +1,7 @@
 """A state table whose changelog holds packed records (`domain/state/packed_log.py`).
 
 Each flush writes one record for a partition, with its changes and its progress, and there are
-snapshots in between. Changelogs of an older version, with a record for each key, are read as well.
+snapshots in between.
 """
 
 from __future__ import annotations
@@ -47,22 +47,11 @@ class PackedState(PartitionState, Protocol):
     """The state of one source partition in a packed table."""
 
     @property
-    def version(self) -> int:
-        """The source offset up to which the acknowledged state counts everything."""
-
-    @property
-    def newest_version(self) -> int:
-        """The largest source offset of anything in the state."""
-
-    @property
-    def can_be_packed(self) -> bool:
-        """Tell whether a snapshot may be taken."""
+    def progress_offset(self) -> int:
+        """The source offset up to which the acknowledged state counts everything: its version."""
 
     def rows(self, cut: Any) -> Sequence[bytes]:
         """Return the rows of what a flush has changed; `cut.offset` is its progress."""
-
-    def restore(self, key: bytes, value: bytes | None) -> bool:
-        """Take a record that an older version has written; return False if it is not one."""
 
     def apply(self, version: int, rows: bytes) -> None:
         """Apply the rows of a flush, or of a part of a snapshot."""
@@ -166,9 +155,7 @@ class PackedTable(StateTable[Packed]):
         Returns:
             How many records others have written; None if one has, or may have, a newer version.
         """
-        state = self.states[partition]
-        read, scratch = PackedLog(), self._new_state()
-        gap = self.gap(partition)
+        read, gap = PackedLog(), self.gap(partition)
         own, others, unreadable = self._beyond.get(partition, set()), 0, NEVER
         for record in records:
             if isinstance(record, UnreadableBatch):
@@ -180,8 +167,8 @@ class PackedTable(StateTable[Packed]):
                     unreadable = max(unreadable, version)
             elif record.offset in gap and record.offset not in own:
                 others += 1
-                self._take(partition, read, scratch, record)
-        if max(read.newest_version, scratch.newest_version, unreadable) > state.version:
+                self._take(partition, read, record)
+        if max(read.newest_version, unreadable) > self.states[partition].progress_offset:
             return None
         self._restored_to[partition] = gap.stop - 1
         own -= set(gap)
@@ -207,33 +194,26 @@ class PackedTable(StateTable[Packed]):
         if is_new:
             self.states[partition] = self._new_state()
             self._restored_to.pop(partition, None)
-        self._bases[partition] = None if is_new else self.state(partition).version
+        self._bases[partition] = None if is_new else self.state(partition).progress_offset
         self._logs[partition] = PackedLog()
 
     def restore(self, partition: int, records: Sequence[Any]) -> None:
-        """Take changelog records in their order; packed ones are applied when all are read."""
-        read, state = self._logs[partition], self.state(partition)
+        """Take changelog records in their order; they are applied when all are read."""
+        read = self._logs[partition]
         for record in records:
-            self._take(partition, read, state, record)
+            self._take(partition, read, record)
 
     def note_unreadable(self, partition: int, batch: UnreadableBatch) -> None:
         """Note an unreadable batch. Whether a snapshot covers it is known only at the end."""
         why = f"{batch.error_class}: {batch.error}"
         self._logs[partition].note_unreadable(batch.first_offset, batch.offset, why)
 
-    def _take(self, partition: int, read: PackedLog, state: Packed, record: Any) -> None:
-        key, value = record.key, record.value
+    def _take(self, partition: int, read: PackedLog, record: Any) -> None:
         try:
-            if read.take(record.offset, key, value):
-                return
+            read.take(record.offset, record.key, record.value)
         except NewerFormatError as error:
             where = f"{self.changelog_topic_name} partition {partition}"
             raise NewerFormatError(f"{where}, {error}") from None
-        try:
-            if key is None or not state.restore(key, value):
-                read.passed_over += 1
-        except ValueError as error:  # msgspec's errors are among them
-            read.note_damaged(record.offset, str(error))
 
     def finish_reading(self, partition: int, begin: int, end: int) -> Iterator[None]:
         """Build the state from what has been read, in slices.
@@ -264,4 +244,4 @@ class PackedTable(StateTable[Packed]):
             self.snapshot_at[partition] = time.monotonic()
             # If the log is much longer than the state, the next snapshot is due soon.
             size = sum(len(part.rows) for part in parts)
-            self.tail_bytes[partition] = size - read.snapshot_bytes + read.others_bytes
+            self.tail_bytes[partition] = size - read.snapshot_bytes

@@ -43,9 +43,6 @@ class PartitionState(Protocol):
     def progress_of(self, topic: str) -> int:
         """Return the last source offset whose effects are acknowledged; -1 if there is none."""
 
-    def restore(self, key: bytes, value: bytes | None) -> object:
-        """Take a changelog record."""
-
     def restored(self) -> None:
         """Note that the changelog has been read to its end."""
 
@@ -55,6 +52,9 @@ class PartitionState(Protocol):
 
 class KeyedState(PartitionState, Protocol):
     """A partition state whose changelog has a record for each key."""
+
+    def restore(self, key: bytes, value: bytes | None) -> object:
+        """Take a changelog record."""
 
     def records(self, cut: Any) -> Sequence[tuple[bytes, bytes | None]]:
         """Return the changelog records of what a flush has changed."""
@@ -249,7 +249,7 @@ class StateTable(Table, Generic[State]):
 
     def restore(self, partition: int, records: Sequence[Any]) -> None:
         """Take all of these changelog records in their order; an error ends the worker."""
-        restore = self.state(partition).restore
+        restore = cast("KeyedState", self.state(partition)).restore
         for record in records:
             restore(record.key, record.value)
         self.note_read_to(partition, records[-1].offset)

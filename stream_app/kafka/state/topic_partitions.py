@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from stream_app.domain.errors import TopicGrownError, TopicMismatchError
 from stream_app.domain.topics import FIXED_TOPICS, Role
 from stream_app.kafka.cluster.admin import Admin, partition_counts
-from stream_app.kafka.cluster.broker_clock import BrokerClock
 from stream_app.kafka.cluster.other_prefixes import require_topics
 from stream_app.kafka.cluster.topic_creation import make_topics, raise_partitions
 from stream_app.kafka.cluster.topics import (
@@ -25,8 +24,7 @@ from stream_app.kafka.cluster.topics import (
     TopicSpec,
 )
 from stream_app.kafka.configuration.records import several_partitions
-from stream_app.kafka.state.changelog_settings import ensure_broker_clock
-from stream_app.kafka.state.packed_changelogs import prepare_packed_changelogs
+from stream_app.kafka.state.changelog_settings import ensure_broker_clock, ensure_packed
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
@@ -47,7 +45,6 @@ class StatefulApp(Protocol):
 
     role: Role
     settings: Settings
-    clock: BrokerClock
     started: bool
     state_tables: Sequence[StateTable[Any]]
     packed_tables: Sequence[PackedTable[Any]]
@@ -94,7 +91,7 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
         await ensure_broker_clock(client, changelogs)
-        await prepare_packed_changelogs(settings, client, app.packed_tables, app.clock)
+        await ensure_packed(client, [table.changelog_topic_name for table in app.packed_tables])
 
 
 def _grown(app: StatefulApp, counts: Mapping[str, int]) -> dict[str, int]:

@@ -67,27 +67,30 @@ class Partition:
         configuration = SimpleNamespace(clients={1: CLIENT}, triggers={found.id: found})
         reader: Any = SimpleNamespace(configuration=configuration)
         self.stage = EvaluateStage(table, reader, TopicNames(), self.metrics)
-        self.headers: tuple[tuple[str, bytes], ...] = ()
+        #: When the newest event of each source partition was appended.
+        self.appended_ms: dict[int, int] = {}
         self._offset = 0
 
     def send(
         self, count: int, partition: int = 0, second: int = 0, at_ms: int = 0, **changes: Any
     ) -> None:
-        value = {
+        part = {
             "client_id": 1,
             "trigger_id": self.trigger.id,
             "revision": self.trigger.revision,
             "period": 1,
-            "window_start": START + second,
-            "partition": partition,
-            "count": count,
+            "windows": [[START + second, partition, count]],
+        }
+        value = {
+            "triggers": [part | changes],
             "config_position": 0,
+            "appended_ms": self.appended_ms,
         }
         record = SimpleNamespace(
             offset=self._offset,
             timestamp=START * 1000 + at_ms,
-            value=json.dumps(value | changes).encode(),
-            headers=self.headers,
+            value=json.dumps(value).encode(),
+            headers=(),
         )
         self._offset += 1
         take(self.stage, "counts", 0, [record])
@@ -204,7 +207,7 @@ def test_the_time_to_an_alert_starts_with_the_newest_record_of_the_count_that_fi
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 100.0)
     for count, appended_ms in ((1, 90_000), (2, 95_000), (3, 98_500), (9, 99_999)):
-        windows.headers = (("x-appended-ms", str(appended_ms).encode()),)
+        windows.appended_ms = {0: appended_ms}
         windows.send(count)
         windows.flush()
     sample = windows.metrics.registry.get_sample_value
@@ -212,13 +215,13 @@ def test_the_time_to_an_alert_starts_with_the_newest_record_of_the_count_that_fi
     assert sample(f"{name}_count", {"kind": "hits"}) == 1
     assert sample(f"{name}_sum", {"kind": "hits"}) == 1.5
     for partition, appended_ms in ((0, 99_000), (1, 40_000)):
-        windows.headers = (("x-appended-ms", str(appended_ms).encode()),)
+        windows.appended_ms = {partition: appended_ms}
         windows.send(2, partition, second=2)
     assert windows.flush() == [2]
     assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5, "the newest, not the last that is read"
-    windows.headers = ()
+    windows.appended_ms = {}
     windows.send(3, second=1)
-    assert windows.flush() == [1], "what an older version has counted fires, too"
+    assert windows.flush() == [1], "a count without that time fires, too"
     assert sample(f"{name}_count", {"kind": "hits"}) == 2
     assert sample(f"{name}_sum", {"kind": "hits"}) == 2.5
 
@@ -259,7 +262,7 @@ def test_many_alerts_are_made_and_sent_in_parts(windows: Partition) -> None:
 async def test_a_window_of_the_pulse_fires_and_is_neither_counted_nor_logged() -> None:
     found = Partition(next(iter(PULSE_TRIGGERS.values())))
     found.stage._configuration.trigger_position = 0
-    found.send(1, client_id=PULSE_CLIENT_ID, window_start=START - 7)
+    found.send(1, second=-7, client_id=PULSE_CLIENT_ID)
     # It waits for no configuration: a reader of this test has nothing to catch up with.
     await found.stage.prepare()
     with capture_logs() as logs:

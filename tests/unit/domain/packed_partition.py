@@ -43,8 +43,7 @@ class Changelog:
         for offset, (key, value) in enumerate(self.records[start:], start):
             if not snapshots and key.startswith(b"s"):
                 continue
-            if not log.take(offset, key, value):
-                state.restore(key, value)
+            log.take(offset, key, value)
         for part in log.plan(start, base):
             state.apply(part.version, part.rows)
         state.restored()
@@ -70,7 +69,7 @@ class Owner:
         if self.known + 1 < self.log.begin:
             return False
         state.roll_back()
-        self.log.restore(state, begin=self.known + 1, base=state.version)
+        self.log.restore(state, begin=self.known + 1, base=state.progress_offset)
         self.known, self._beyond = len(self.log.records) - 1, set()
         return True
 
@@ -79,7 +78,7 @@ class Owner:
 
     def snapshot(self, state: Any, size: int) -> Iterator[None]:
         """Write a snapshot, a record at a time."""
-        covers, version, rows = self.known, state.version, state.progress_rows()
+        covers, version, rows = self.known, state.progress_offset, state.progress_rows()
         group, number = self.log.new_group(), 0
         for slice_version, slice_rows in state.snapshot(size):
             part = PackedPart(0, NEVER, slice_version, slice_rows)

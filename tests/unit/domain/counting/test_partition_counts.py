@@ -21,7 +21,6 @@ from stream_app.domain.counting.partition_counts import PartitionCounts
 from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.model import EventKind
-from stream_app.domain.state.keys import PROGRESS_KEY
 from tests import oracle
 from tests.examples import examples
 from tests.unit.domain.objects import parse_trigger
@@ -370,67 +369,6 @@ def test_the_bad_event_of_an_array_is_refused_alone_with_its_own_bytes() -> None
         1: (DeadLetterReason.UNKNOWN_CLIENT, b'{"client_id": 77}'),
         2: (DeadLetterReason.MISSING_CLIENT, b'{"type":"x"}'),
     }
-
-
-KEY: CellKey = ("1:1:abc:60", BASE)
-
-
-def older_key(key: CellKey) -> bytes:
-    """Return the changelog key that an older version wrote a cell under."""
-    return f"{key[0]}|{key[1]}".encode()
-
-
-def older(*rows: tuple[bytes, bytes | None]) -> PartitionCounts:
-    """Return what records of an older version are restored to."""
-    counts = PartitionCounts(EventKind.HITS)
-    for key, value in rows:
-        assert counts.restore(key, value)
-    counts.restored()
-    return counts
-
-
-def test_the_older_versions_cell_with_the_larger_offset_holds() -> None:
-    name = older_key(KEY)
-    stale = (name, b"[3, 12]")  # from a worker that woke up too late
-    for rows in ([(name, b"[9, 40]"), stale], [stale, (name, b"[9, 40]")]):
-        assert older(*rows, (PROGRESS_KEY, b"[40, 0]")).cells == {KEY: 9}
-
-
-def test_an_older_versions_unfinished_flush_is_sent_again_and_counts_nothing_twice() -> None:
-    found = index([trigger(1)])
-    (one,) = found.clients[1].triggers
-    key = (one.key, BASE)
-    counts = older((older_key(key), b"[2, 41]"), (PROGRESS_KEY, b"[40, 0]"))
-    assert not counts.can_be_packed, "a snapshot would not say that 41 is counted"
-    tally = counts.count([Record(41, hit(0))], found)
-    assert (tally.skipped, tally.counted) == (1, 0)
-    cut = counts.cut()
-    assert cut.cells == [(key, 2)]
-    counts.confirm(cut)
-    assert counts.can_be_packed
-    assert counts.count([Record(42, hit(0))], found).counted == 1
-    assert counts.cells == {key: 3}
-
-
-def test_what_an_older_versions_cell_has_counted_is_not_taken_back_by_a_packed_one() -> None:
-    counts = PartitionCounts(EventKind.HITS)
-    counts.restore(older_key(KEY), b"[9, 40]")
-    behind, ahead = PartitionCounts(EventKind.HITS), PartitionCounts(EventKind.HITS)
-    for other, version, count in ((behind, 30, 7), (ahead, 50, 11)):
-        other.restore(older_key(KEY), b"[%d, %d]" % (count, version))
-        other.restore(PROGRESS_KEY, b"[%d, 0]" % version)
-        other.restored()
-        for slice_version, rows in other.snapshot(10):
-            counts.apply(slice_version, rows)
-        assert counts.cells == {KEY: max(9, count)}
-
-
-def test_a_foreign_record_is_told_from_a_damaged_one() -> None:
-    counts = PartitionCounts(EventKind.HITS)
-    for key in (b"", b"x", b"x|y", b"\xff|1"):
-        assert not counts.restore(key, b"[1, 2]")
-    with pytest.raises(ValueError, match="array"):
-        counts.restore(older_key(KEY), b"[1]")
 
 
 def test_what_is_counted_stays_counted_when_the_configuration_changes() -> None:

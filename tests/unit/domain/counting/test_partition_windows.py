@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from stream_app.domain.counting import partial_counts
 from stream_app.domain.counting.partial_counts import (
-    PartialCount,
     PartialCounts,
     PartialCountsWriter,
     TriggerCounts,
@@ -21,13 +20,23 @@ from stream_app.domain.counting.partial_counts import (
 )
 from stream_app.domain.counting.partition_windows import ChangedWindows, PartitionWindows
 from stream_app.domain.counting.windows import CellKey
-from stream_app.domain.state.keys import PROGRESS_KEY
-from tests.unit.domain.counting.test_partition_counts import older_key
 
 START = 1_767_225_600
 NOW_MS = START * 1000
 HOUR_MS = 3_600_000
 KEY: CellKey = ("1:61:abc:1", START)
+
+
+class Partial(NamedTuple):
+    """A partial count, and the key of its window."""
+
+    window: CellKey
+    partition: int
+    number: int
+
+
+#: A window in the changelog: its key, the count of each partition, and the rest of its row.
+Kept = tuple[CellKey, dict[int, int], bool, int]
 
 
 def partial(
@@ -38,13 +47,14 @@ def partial(
     client_id: int = 1,
     trigger_id: int = 61,
     revision: str = "abc",
-) -> PartialCount:
-    return PartialCount(client_id, trigger_id, revision, period, start, partition, count, 0)
+) -> Partial:
+    name = f"{client_id}:{trigger_id}:{revision}:{period}"
+    return Partial((name, start), partition, count)
 
 
-def add(windows: PartitionWindows, one: PartialCount, timestamp_ms: int) -> None:
+def add(windows: PartitionWindows, one: Partial, timestamp_ms: int) -> None:
     name, start = one.window
-    windows.take_count(name, start, one.partition, one.count, timestamp_ms)
+    windows.take_count(name, start, one.partition, one.number, timestamp_ms)
 
 
 def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
@@ -56,21 +66,27 @@ def cut(windows: PartitionWindows) -> tuple[list[CellKey], list[CellKey]]:
     return list(found.touched), gone
 
 
-def changelog(
+def kept(
     counts: dict[int, int], *, fired: bool = False, seen_ms: int = NOW_MS, key: CellKey = KEY
-) -> tuple[bytes, bytes]:
-    value = [[[partition, count] for partition, count in counts.items()], fired, seen_ms]
-    return older_key(key), json.dumps(value).encode()
+) -> Kept:
+    return key, counts, fired, seen_ms
+
+
+def apply(windows: PartitionWindows, *found: Kept) -> None:
+    """Apply rows of the changelog, each as a part of its own."""
+    for (name, start), counts, fired, seen_ms in found:
+        flat = [number for row in counts.items() for number in row]
+        rows = [(name, [(start, fired, seen_ms, flat)])]
+        windows.apply(1, msgspec.msgpack.encode((seen_ms, rows)))
 
 
 def contents(windows: PartitionWindows) -> dict[CellKey, tuple[dict[int, int], bool, int]]:
     return {key: (w.counts, w.fired, w.seen_ms) for key, w in windows.windows.items()}
 
 
-def replayed(records: list[tuple[bytes, bytes]]) -> PartitionWindows:
+def restored(*found: Kept) -> PartitionWindows:
     windows = PartitionWindows()
-    for key, value in records:
-        assert windows.restore(key, value)
+    apply(windows, *found)
     windows.restored()
     return windows
 
@@ -117,14 +133,6 @@ def test_many_partial_counts_are_several_records(monkeypatch: pytest.MonkeyPatch
     assert len(set(rows)) == 15
 
 
-def test_a_partial_count_of_an_older_version_is_read_as_one_of_many() -> None:
-    value = msgspec.json.encode(partial(7, 2))
-    window = [[START, 2, 7]]
-    assert decode_partial_counts(value) == PartialCounts(
-        [TriggerCounts(1, 61, "abc", 1, window)], 0
-    )
-
-
 def test_the_larger_of_two_partial_counts_of_a_partition_stays() -> None:
     windows = PartitionWindows()
     for count in (5, 3, 5, 1):
@@ -164,12 +172,12 @@ partials = st.lists(
 
 @given(partials, st.data())
 def test_any_order_and_any_replay_of_partial_counts_give_the_same_sums(
-    found: list[PartialCount], data: st.DataObject
+    found: list[Partial], data: st.DataObject
 ) -> None:
     largest: dict[CellKey, dict[int, int]] = defaultdict(dict)
     for one in found:
         known = largest[one.window]
-        known[one.partition] = max(one.count, known.get(one.partition, 0))
+        known[one.partition] = max(one.number, known.get(one.partition, 0))
     repeated = found + data.draw(
         st.lists(st.sampled_from(found), max_size=10) if found else st.just([])
     )
@@ -292,8 +300,8 @@ def test_a_roll_back_returns_to_the_acknowledged_progress_and_keeps_the_counts()
 
 def test_progress_never_goes_back() -> None:
     windows = PartitionWindows()
-    for value in (b"[5]", b"[9]", b"[7]", None):
-        windows.restore(PROGRESS_KEY, value)
+    for offset in (5, 9, 7):
+        windows.apply(offset, windows.progress_rows())
     windows.restored()
     windows.confirm(ChangedWindows({}, 8))
     assert (windows.progress_offset, windows.offset) == (9, 9)
@@ -321,8 +329,8 @@ def test_a_window_comes_back_from_the_rows_of_a_cut_and_of_a_snapshot() -> None:
 
 
 def test_what_has_fired_stays_fired() -> None:
-    windows = replayed([changelog({0: 2}, fired=True)])
-    windows.restore(*changelog({0: 9}, fired=False, seen_ms=NOW_MS + 9))
+    windows = restored(kept({0: 2}, fired=True))
+    apply(windows, kept({0: 9}, fired=False, seen_ms=NOW_MS + 9))
     add(windows, partial(20), NOW_MS + 10)
     windows.roll_back()
     assert windows.windows[KEY].fired
@@ -333,9 +341,9 @@ def test_what_has_fired_stays_fired() -> None:
 
 
 keys = st.sampled_from([KEY, ("1:61:abc:1", START + 1), ("1:61:abd:60", START)])
-records_strategy = st.lists(
+rows_strategy = st.lists(
     st.builds(
-        changelog,
+        kept,
         st.dictionaries(st.integers(0, 3), st.integers(1, 9), max_size=4),
         fired=st.booleans(),
         seen_ms=st.integers(NOW_MS, NOW_MS + 10),
@@ -345,50 +353,33 @@ records_strategy = st.lists(
 )
 
 
-@given(records_strategy, st.data())
-def test_records_in_any_order_and_any_repetition_restore_the_same_windows(
-    records: list[tuple[bytes, bytes]], data: st.DataObject
+@given(rows_strategy, st.data())
+def test_rows_in_any_order_and_any_repetition_restore_the_same_windows(
+    rows: list[Kept], data: st.DataObject
 ) -> None:
-    expected: dict[bytes, tuple[dict[int, int], bool, int]] = {}
-    for key, value in records:
-        counts, fired, seen_ms = json.loads(value)
+    expected: dict[CellKey, tuple[dict[int, int], bool, int]] = {}
+    for key, counts, fired, seen_ms in rows:
         known, has_fired, last_ms = expected.get(key, ({}, False, 0))
-        merged = {p: max(c, known.get(p, 0)) for p, c in counts}
+        merged = {p: max(c, known.get(p, 0)) for p, c in counts.items()}
         expected[key] = (known | merged, has_fired or fired, max(last_ms, seen_ms))
-    again = data.draw(st.lists(st.sampled_from(records), max_size=6) if records else st.just([]))
-    order = data.draw(st.permutations(records + again))
-    windows = replayed(order)
-    found = {older_key(key): window for key, window in contents(windows).items()}
-    assert found == expected
+    again = data.draw(st.lists(st.sampled_from(rows), max_size=6) if rows else st.just([]))
+    windows = restored(*data.draw(st.permutations(rows + again)))
+    assert contents(windows) == expected
     assert windows.now_ms == max((seen_ms for *_, seen_ms in expected.values()), default=0)
 
 
-def test_a_tombstone_ends_a_window_and_a_later_record_begins_it_anew() -> None:
-    windows = replayed([changelog({0: 5}, fired=True), changelog({0: 4})])
-    windows.restore(older_key(KEY), None)
-    assert cut(windows) == ([], [])
-    assert windows.windows == {}
-    windows.restore(*changelog({1: 2}))
-    assert contents(windows) == {KEY: ({1: 2}, False, NOW_MS)}
-    windows.now_ms += 2 * HOUR_MS
-    assert cut(windows) == ([], [KEY])
-    windows.restore(older_key(KEY), None)
-    assert cut(windows) == ([], [])
-
-
 def test_a_restored_window_expires_by_its_own_last_partial_count() -> None:
-    windows = replayed([changelog({0: 1}), changelog({0: 1}, seen_ms=NOW_MS + HOUR_MS // 2)])
+    windows = restored(kept({0: 1}), kept({0: 1}, seen_ms=NOW_MS + HOUR_MS // 2))
     assert advance(windows, NOW_MS + HOUR_MS + 1) == []
     assert advance(windows, NOW_MS + 2 * HOUR_MS) == [KEY]
 
 
-@pytest.mark.parametrize("name", ["period", "window_start", "partition", "count"])
+@pytest.mark.parametrize("name", ["client_id", "trigger_id", "period"])
 def test_a_partial_count_with_a_number_that_fits_no_record_is_unreadable(name: str) -> None:
-    part = {"client_id": 1, "trigger_id": 2, "revision": "r", "period": 60, "window_start": 0}
-    part |= {"partition": 0, "count": 1, "config_position": 0}
-    assert decode_partial_counts(json.dumps(part).encode()).triggers[0].windows == [[0, 0, 1]]
+    part = {"client_id": 1, "trigger_id": 2, "revision": "r", "period": 60, "windows": []}
+    value = {"triggers": [part | {name: 2**63}], "config_position": 0}
     with pytest.raises(msgspec.ValidationError):
-        decode_partial_counts(json.dumps(part | {name: 2**63}).encode())
+        decode_partial_counts(json.dumps(value).encode())
 
 
 BAD_WINDOWS = [[2**63, 0, 1], [0, 2**63, 1], [0, 0, 2**63], [0, 0], [0, 0, "1"]]

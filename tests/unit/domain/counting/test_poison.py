@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from stream_app.domain.counting.matching import TriggerIndex
 from stream_app.domain.counting.partition_counts import MATCH_CACHE_SIZE, PartitionCounts
+from stream_app.domain.counting.stored_counts import CellChanges
 from stream_app.domain.counting.tally import Tally
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.decoder import EventDecoder
 from stream_app.domain.events.model import EventKind
-from stream_app.domain.state.keys import PROGRESS_KEY
+from stream_app.domain.state.keys import NEVER
 from tests.unit.domain.objects import parse_trigger
 
 BASE = 1_767_225_600
@@ -173,9 +174,10 @@ def test_matching_stays_right_when_there_are_more_values_than_are_remembered() -
 
 def test_a_progress_older_than_what_is_known_changes_nothing() -> None:
     counts = PartitionCounts(EventKind.HITS)
-    counts.restore(PROGRESS_KEY, b"[40, 1000]")
-    counts.restore(PROGRESS_KEY, b"[12, 900]")  # from a worker that woke up too late
-    counts.restore(PROGRESS_KEY, None)
+    # The second one is from a worker that woke up too late.
+    for offset, watermark in ((40, 1000), (12, 900)):
+        (rows,) = counts.rows(CellChanges([], [], offset, watermark, NEVER))
+        counts.apply(offset, rows)
     counts.restored()
     assert (counts.progress_of("events.hits"), counts.watermark) == (40, 1000)
 
@@ -206,19 +208,6 @@ def test_a_restored_cell_of_an_expired_window_is_given_up() -> None:
         again.apply(cut.offset, rows)
     again.restored()
     assert [start for _, start in again.cells] == [BASE + 4000]
-
-
-def test_an_older_versions_cell_of_an_expired_window_is_given_up_and_not_counted_anew() -> None:
-    counts, key = PartitionCounts(EventKind.HITS), ("1:1:abc:1", BASE)
-    name = f"{key[0]}|{key[1]}".encode()
-    counts.restore(name, b"[9, 40]")
-    counts.restore(name, b"[3, 12]")  # from a worker that woke up too late
-    counts.restore(PROGRESS_KEY, b"[41, %d]" % (BASE + 4000))
-    counts.restored()
-    cut = counts.cut()
-    assert (cut.cells, cut.expired) == ([], []), "stage 2 may have given the window up"
-    counts.roll_back()
-    assert (counts.cells, counts.offset) == ({}, 41)
 
 
 # -- any records
