@@ -19,7 +19,6 @@ from faust.types import TP
 from stream_app.domain.formats import format_headers, with_format
 from stream_app.domain.topics import Role, Topic
 from stream_app.kafka.cluster.broker_clock import BrokerClock
-from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.topics import DEAD_LETTER_SOURCES, TopicNames
 from stream_app.kafka.dead_letters.truncation import OversizedRecords
 from stream_app.kafka.dead_letters.writing import unreadable_dead_letter
@@ -182,10 +181,6 @@ class StreamApp(faust.App):
         self.packed_tables.append(table)
         return table
 
-    def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of an aiokafka client that is not Faust's own."""
-        return connection_options(self.settings)
-
     def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
         """Return the offsets to resume at, for source partitions whose progress is known."""
         assigned = list(assigned)
@@ -248,7 +243,7 @@ class StreamApp(faust.App):
     async def on_start(self) -> None:
         """Start the services."""
         await super().on_start()
-        self.add_future(LostBatches(self).watch())
+        self.add_future(LostBatches(self.consumer, self.flush_loops).watch())
         for service in self.services:
             await service.start()
 

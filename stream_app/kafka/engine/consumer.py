@@ -146,12 +146,7 @@ class BatchingConsumer(driver.Consumer):
             earliest = await self._thread.earliest_offsets(*sources)
             resume = self.app.resume_offsets(sources)
             self.end_offsets = dict(await self._thread.highwaters(*sources))
-            # The state of an earlier version may contain records of an open transaction, which
-            # come after the end that readers of committed records see.
-            beyond = [tp for tp, offset in resume.items() if offset > self.end_offsets[tp]]
-            _check_ends(
-                self.app, resume, {**self.end_offsets, **await self._thread.log_ends(beyond)}
-            )
+            _check_ends(self.app, resume, self.end_offsets)
             positions = {tp: max(resume.get(tp, offsets[tp] or 0), earliest[tp]) for tp in sources}
             self._note_removed(resume, offsets, earliest)
             await self.seek_wait(positions)
@@ -193,10 +188,6 @@ class BatchingConsumer(driver.Consumer):
             last = self.start_positions[tp] - 1
             self._acked[tp] = [last]
             self._acked_index[tp] = {last}
-
-    def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
-        """Return the oldest batch of some topics that is fetched and not yet taken."""
-        return self.waiting.oldest(topics)
 
     def rewind(self, event: str, **facts: Any) -> None:
         """Read again from the progress on: a batch did not reach its agent.

@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, OffsetResetStrategy
-from aiokafka.errors import LeaderNotAvailableError, TopicAuthorizationFailedError, for_code
-from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -80,25 +78,6 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         """
         coordinator = None if self._consumer is None else self._consumer._coordinator  # noqa: SLF001
         return getattr(coordinator, "_pending_exception", None)
-
-    async def log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """Return the ends of partitions, records of open transactions included."""
-        ends: Mapping[TP, int] = await self.call_thread(self._log_ends, partitions)
-        return ends
-
-    async def _log_ends(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        client, ends = self._ensure_consumer()._client, {}  # noqa: SLF001 - not public
-        for tp in partitions:
-            leader = client.cluster.leader_for_partition(tp)
-            if leader is None or leader < 0:
-                raise LeaderNotAvailableError(tp)
-            asked = [(tp.topic, [(tp.partition, OffsetResetStrategy.LATEST)])]
-            answer = await client.send(leader, OffsetRequest(-1, READ_UNCOMMITTED, asked))
-            ((_, ((_, code, *_, offset),)),) = answer.topics
-            if code:
-                raise for_code(code)(tp)
-            ends[tp] = offset
-        return ends
 
     async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
         """Commit the committed offset of a partition again, with a note beside it.

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from faust.types import TP
-
+from stream_app.kafka.engine.consumer import BatchingConsumer
+from stream_app.kafka.engine.flush_loop import FlushLoop
 from stream_app.kafka.engine.record_batches import BatchValue
 
 LOOK_SECONDS = 0.5
@@ -25,43 +24,6 @@ LOOK_SECONDS = 0.5
 LOOKS = 4
 #: It must have waited this many times as long as the longest delay of the event loop meanwhile.
 DELAYS = 10
-
-
-class Fetches(Protocol):
-    """What the consumer has fetched."""
-
-    def oldest_waiting(self, topics: Collection[str]) -> tuple[TP, BatchValue] | None:
-        """Return the oldest batch of some topics that is fetched and not yet taken."""
-
-    def rewind(self, event: str, **facts: Any) -> None:
-        """Read again from the progress on; `event` and `facts` are logged."""
-
-
-class BatchTaker(Protocol):
-    """An agent's loop."""
-
-    @property
-    def topics(self) -> Sequence[str]:
-        """The topics whose batches it takes."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether no batch waits for it, and none is in it."""
-
-
-class Agents(Protocol):
-    """The app: its consumer, and the agents that the consumer fetches for."""
-
-    #: Whether partitions are moving.
-    rebalancing: bool
-
-    @property
-    def consumer(self) -> Fetches:
-        """The consumer."""
-
-    @property
-    def flush_loops(self) -> Sequence[BatchTaker]:
-        """The loops of the agents."""
 
 
 @dataclass
@@ -79,8 +41,9 @@ class Suspect:
 class LostBatches:
     """Looks at what is fetched and not taken, and has it read again when it is lost."""
 
-    def __init__(self, agents: Agents) -> None:
-        self._agents = agents
+    def __init__(self, consumer: BatchingConsumer, loops: Sequence[FlushLoop]) -> None:
+        self._consumer = consumer
+        self._loops = loops
         self._suspects: dict[int, Suspect] = {}
 
     async def watch(self) -> None:
@@ -93,14 +56,13 @@ class LostBatches:
 
     def look(self, now: float, delay_seconds: float) -> None:
         """Look once; `delay_seconds` is how late the event loop has made this look."""
-        agents = self._agents
-        if agents.rebalancing:
+        if self._consumer.app.rebalancing:
             self._suspects.clear()
             return
-        for number, loop in enumerate(agents.flush_loops):
+        for number, loop in enumerate(self._loops):
             if not loop.is_idle:
                 continue  # it may be about to take the batch
-            found = agents.consumer.oldest_waiting(loop.topics)
+            found = self._consumer.waiting.oldest(loop.topics)
             if found is None:
                 self._suspects.pop(number, None)
                 continue
@@ -112,7 +74,7 @@ class LostBatches:
             suspect.delay_seconds = max(suspect.delay_seconds, delay_seconds)
             waited = now - suspect.since
             if suspect.looks >= LOOKS and waited >= DELAYS * suspect.delay_seconds:
-                agents.consumer.rewind(
+                self._consumer.rewind(
                     "batch_not_taken",
                     topic=partition.topic,
                     partition=partition.partition,

@@ -25,6 +25,7 @@ from stream_app.domain.errors import StreamAppError
 from stream_app.domain.state.keys import NEVER
 from stream_app.domain.state.packed_log import PackedPart
 from stream_app.kafka.cluster.admin import Admin
+from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.ownership import Ownership
@@ -67,9 +68,6 @@ class SnapshotApp(Protocol):
     @property
     def packed_tables(self) -> Sequence[PackedTable[Any]]:
         """The tables that have snapshots."""
-
-    def client_options(self) -> Mapping[str, Any]:
-        """Return the keyword arguments of an aiokafka client."""
 
     async def produce_step(self, step: Sequence[Send]) -> Mapping[PartitionName, list[int]]:
         """Send records and wait for the broker; return their offsets by topic and partition."""
@@ -233,7 +231,7 @@ class Snapshots:
     ) -> tuple[Sequence[Any], int]:
         """Return the changelog records of some offsets, and the end of the source partition."""
         consumer = AIOKafkaConsumer(
-            **self._app.client_options(),
+            **connection_options(self._app.settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             key_deserializer=lean_records,

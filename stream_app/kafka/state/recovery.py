@@ -16,9 +16,9 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from faust.tables.manager import TableManager
@@ -27,11 +27,10 @@ from faust.types import TP
 from mode import Service
 
 from stream_app.domain.errors import StreamAppError, TopicGrownError
-from stream_app.kafka.cluster.connection import is_refusal
+from stream_app.kafka.cluster.connection import connection_options, is_refusal
 from stream_app.kafka.cluster.groups import note_of
 from stream_app.kafka.state.changelog_reader import StaleRestoreError, restore
 from stream_app.kafka.state.recovery_progress import RestoreProgress
-from stream_app.kafka.state.state_formats import StateFormats
 from stream_app.kafka.state.state_table import StateTable
 from stream_app.logs import get_logger
 
@@ -45,37 +44,6 @@ STATELESS_SECONDS = 5.0
 POLL_SECONDS = 0.1
 #: How often a worker that is restoring leaves a note on Kafka. Most are ready before the first one.
 NOTE_SECONDS = 2.0
-
-
-class RestoringConsumer(Protocol):
-    """The consumer of a worker that restores."""
-
-    def assignment(self) -> Collection[TP]:
-        """Return the partitions that are assigned to this worker."""
-
-    async def commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> set[TP]:
-        """Write a note beside the committed offset of partitions; return those that have one."""
-
-
-class RestoringApp(Protocol):
-    """The app whose states come back."""
-
-    #: The generation of the newest assignment.
-    consumer_generation_id: int
-    #: Full names of the topics that the agents read.
-    batched_topics: Collection[str]
-    #: None if the brokers are too old for the topic that keeps them.
-    state_formats: StateFormats | None
-
-    @property
-    def consumer(self) -> RestoringConsumer:
-        """The app's consumer."""
-
-    def client_options(self) -> Mapping[str, Any]:
-        """Return the keyword arguments of an aiokafka client."""
-
-    def fail(self, error: BaseException) -> None:
-        """End the process with `error`."""
 
 
 class BulkRecovery(Recovery):
@@ -123,8 +91,7 @@ class BulkRecovery(Recovery):
         """Do nothing: Faust's consumer reads no changelog."""
 
     async def _restore(self, tps: frozenset[TP]) -> None:
-        app: RestoringApp = self.app
-        generation = self._generation_id
+        app, generation = self.app, self._generation_id
         # Copies: the next rebalance changes these objects before it cancels this call.
         tables = {tp: self.tp_to_table[tp] for tp in tps}
         if app.state_formats is not None:
@@ -162,12 +129,12 @@ class BulkRecovery(Recovery):
         progress: RestoreProgress,
     ) -> bool:
         """Read the states; return False if they cannot be read, after failing the worker."""
-        app: RestoringApp = self.app
+        app = self.app
         while True:
             if not is_current():
                 raise RebalanceAgain
             try:
-                await restore(app.client_options(), tables, is_current, progress)
+                await restore(connection_options(app.settings), tables, is_current, progress)
             except StaleRestoreError:
                 # CancelledError would end the recovery for good.
                 raise RebalanceAgain from None
@@ -190,18 +157,14 @@ class BulkRecovery(Recovery):
         Nothing is consumed meanwhile, so the committed offsets stay the same. If a note cannot be
         written, the worker goes on without it.
         """
-        app: RestoringApp = self.app
+        consumer, topics = self.app.consumer, self.app.batched_topics
         while not await _is_set_within(is_read, NOTE_SECONDS):
             with contextlib.suppress(KafkaError, OSError):
-                sources = {tp for tp in app.consumer.assignment() if tp.topic in app.batched_topics}
-                await self._commit_note(sources, partial(note_of, str(progress)))
+                sources = {tp for tp in consumer.assignment() if tp.topic in topics}
+                self._noted = await consumer.commit_note(sources, partial(note_of, str(progress)))
         if self._noted:
             with contextlib.suppress(KafkaError, OSError):
-                await self._commit_note(self._noted, lambda _: "")
-
-    async def _commit_note(self, partitions: Collection[TP], note: Callable[[str], str]) -> None:
-        consumer: RestoringConsumer = self.app.consumer
-        self._noted = await consumer.commit_note(partitions, note)
+                self._noted = await consumer.commit_note(self._noted, lambda _: "")
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _slurp_changelogs(self) -> None:

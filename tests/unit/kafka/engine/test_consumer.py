@@ -206,9 +206,9 @@ async def test_what_is_fetched_from_new_positions_is_held_until_all_know_of_them
     records, active = await task
     value = records[HITS][0].value
     assert (value.start, value.end, value.epoch, active) == (7, 8, 1, {HITS})
-    assert fetching.oldest_waiting([HITS.topic]) == (HITS, value)
+    assert fetching.waiting.oldest([HITS.topic]) == (HITS, value)
     value.release()
-    assert fetching.oldest_waiting([HITS.topic]) is None
+    assert fetching.waiting.oldest([HITS.topic]) is None
     assert fetching.waiting.bytes[HITS.topic] == fetching.waiting.number[HITS.topic] == 0
 
 
@@ -228,7 +228,7 @@ async def test_what_a_second_rebalance_meets_is_dropped(fetching: Fetching) -> N
     fetching.set_positions()
     fetching.app.rebalancing = False
     assert await task == ({}, {HITS})
-    assert fetching.oldest_waiting([HITS.topic]) is None
+    assert fetching.waiting.oldest([HITS.topic]) is None
     assert not +fetching.waiting.bytes
 
 

@@ -26,10 +26,12 @@ class Bench:
     def __init__(self) -> None:
         self.waiting: BatchValue | None = batch(40, 50)
         self.rewinds: list[tuple[str, dict[str, Any]]] = []
-        consumer = SimpleNamespace(oldest_waiting=self._oldest, rewind=self._rewind)
+        self.app = SimpleNamespace(rebalancing=False)
+        waiting = SimpleNamespace(oldest=self._oldest)
+        consumer: Any = SimpleNamespace(app=self.app, waiting=waiting, rewind=self._rewind)
         self.loop = SimpleNamespace(topics=("events.hits",), is_idle=True)
-        self.app = SimpleNamespace(rebalancing=False, flush_loops=[self.loop], consumer=consumer)
-        self.lost = LostBatches(self.app)
+        loops: Any = [self.loop]
+        self.lost = LostBatches(consumer, loops)
         self.now = 0.0
 
     def _oldest(self, _topics: object) -> tuple[TP, BatchValue] | None:

@@ -15,6 +15,8 @@ from stream_app.domain.errors import TopicGrownError, UnreadableStateError
 from stream_app.kafka.state import recovery
 from stream_app.kafka.state.changelog_reader import StaleRestoreError
 from stream_app.kafka.state.recovery import BulkRecovery
+from stream_app.setting_groups import KafkaSettings
+from stream_app.settings import Settings
 
 PLACE = TP("changelog", 0)
 
@@ -25,7 +27,12 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: Exception | None) -> None:
         self.table: Any = SimpleNamespace(epoch=3, stateless=[], note_read=self._note_read)
         self.app: Any = SimpleNamespace(
-            consumer_generation_id=7, client_options=dict, fail=self._fail, state_formats=None
+            consumer_generation_id=7,
+            settings=Settings(kafka=KafkaSettings(bootstrap_servers="localhost:9")),
+            consumer=None,
+            batched_topics=(),
+            fail=self._fail,
+            state_formats=None,
         )
         self.recovery: Any = SimpleNamespace(
             app=self.app,
@@ -34,7 +41,7 @@ class Bench:
             tables=SimpleNamespace(values=lambda: [_Hashable(self.table)]),
             _noted=set(),
         )
-        for name in ("_read", "_note_progress", "_commit_note"):
+        for name in ("_read", "_note_progress"):
             setattr(self.recovery, name, partial(getattr(BulkRecovery, name), self.recovery))
         self.read: list[tuple[int, int]] = []
         self.failures: list[BaseException] = []
