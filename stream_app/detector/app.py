@@ -19,6 +19,8 @@ from stream_app.kafka.cluster.topics import CONFIG_TOPICS, TOPIC_OF_KIND, Topic,
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.configuration.records import TOPIC_OF, several_partitions
 from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.state.packed_table import PackedTable
+from stream_app.kafka.state.state_table import StateTable
 from stream_app.key_ring import secret_keys_of
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
@@ -47,9 +49,8 @@ def create_detector(
     names = TopicNames(settings.topic_prefix)
     for kind in EventKind:
         topic = TOPIC_OF_KIND[kind]
-        cells = app.packed_table(
-            f"cells-{kind}", [names(topic)], partitions[topic], partial(PartitionCounts, kind)
-        )
+        new_state = partial(PartitionCounts, kind)
+        cells = PackedTable(app, f"cells-{kind}", [names(topic)], partitions[topic], new_state)
         count = CountStage(
             kind,
             cells,
@@ -62,10 +63,10 @@ def create_detector(
         app.batch_agent(f"count-{kind}", [names(topic)], count)
         metrics.events_expected.labels(kind).set(kind not in settings.detector.quiet_events)
     counts = [names(Topic.COUNTS)]
-    windows = app.packed_table("windows", counts, partitions[Topic.COUNTS], PartitionWindows)
+    windows = PackedTable(app, "windows", counts, partitions[Topic.COUNTS], PartitionWindows)
     app.batch_agent("evaluate", counts, EvaluateStage(windows, reader, names, metrics))
     account = [names(Topic.ACCOUNT)]
-    matched = app.state_table("matched", account, partitions[Topic.ACCOUNT], PartitionProgress)
+    matched = StateTable(app, "matched", account, partitions[Topic.ACCOUNT], PartitionProgress)
     app.batch_agent("match", account, MatchStage(matched, reader, names, metrics, signer))
     _add_announce(app, names, partitions, reader, signer)
     return app
@@ -83,6 +84,6 @@ def _add_announce(
             raise several_partitions(names(topic), partitions[topic])
     topics = {kind: names(topic) for kind, topic in TOPIC_OF.items()}
     sources = list(topics.values())
-    table = app.state_table("announced", sources, 1, partial(AnnouncedObjects, topics))
+    table = StateTable(app, "announced", sources, 1, partial(AnnouncedObjects, topics))
     baselines = BaselineWriter(app, table, sources)
     app.batch_agent("announce", sources, AnnounceStage(table, baselines, reader, names, signer))

@@ -100,7 +100,7 @@ class _Notifier:
         """Add the agent that makes deliveries of alerts."""
         alerts = [self.names(Topic.ALERTS)]
         stage = RouteStage(
-            self.app.state_table("routed", alerts, partitions, PartitionEpisodes),
+            StateTable(self.app, "routed", alerts, partitions, PartitionEpisodes),
             self.reader,
             self.names,
             NO_LIMIT if self.settings.dry_run else self.settings.max_alert_age,
@@ -116,7 +116,7 @@ class _Notifier:
         app, configuration = self.app, self.reader.configuration
         sources = self.names(Topic.DELIVERIES), self.names(Topic.RESULTS)
         new_state = partial(PartitionDeliveries, sources, _rules(self.settings))
-        table = app.state_table("deliveries", sources, partitions, new_state)
+        table = StateTable(app, "deliveries", sources, partitions, new_state)
         pulse: Pulse | None = None
         if self.settings.dry_run:
             sender = self._add_dry_sender()

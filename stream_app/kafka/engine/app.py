@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,11 +33,11 @@ from stream_app.kafka.engine.stage import Stage
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.sign_in.faust_credentials import KafkaSignIn
 from stream_app.kafka.sign_in.sign_in import sign_in
-from stream_app.kafka.state.packed_table import Packed, PackedTable
+from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.recovery import BulkTables
 from stream_app.kafka.state.send import Send
 from stream_app.kafka.state.state_formats import StateFormats
-from stream_app.kafka.state.state_table import State, StateTable
+from stream_app.kafka.state.state_table import StateTable
 
 if TYPE_CHECKING:
     from stream_app.settings import Settings
@@ -77,8 +77,8 @@ class StreamApp(faust.App):
         self.clock = BrokerClock()
         self.buffer_bytes = settings.detector.buffer_bytes
         self.fetch_max_wait_ms = kafka.fetch_max_wait_ms
+        #: Each table adds itself.
         self.state_tables: list[StateTable[Any]] = []
-        self.packed_tables: list[PackedTable[Any]] = []
         self.flush_loops: list[FlushLoop] = []
         self.state_formats: StateFormats | None = None
         #: Set when the worker ends: agents take no further batch.
@@ -150,36 +150,10 @@ class StreamApp(faust.App):
         self.flush_loops.append(loop)
         self.agent(channel, name=name)(loop.run)
 
-    def state_table(
-        self,
-        name: str,
-        sources: Sequence[str],
-        partitions: int,
-        new_state: Callable[[], State],
-    ) -> StateTable[State]:
-        """Declare the table of an agent that reads `sources`, topics of `partitions` each."""
-        table: StateTable[State] = StateTable(
-            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
-        )
-        self.tables.add(table)
-        self.state_tables.append(table)
-        return table
-
-    def packed_table(
-        self,
-        name: str,
-        sources: Sequence[str],
-        partitions: int,
-        new_state: Callable[[], Packed],
-    ) -> PackedTable[Packed]:
-        """Declare a table with packed records and snapshots; otherwise as `state_table`."""
-        table: PackedTable[Packed] = PackedTable(
-            self, name=name, source_topics=sources, partitions=partitions, new_state=new_state
-        )
-        self.tables.add(table)
-        self.state_tables.append(table)
-        self.packed_tables.append(table)
-        return table
+    @property
+    def packed_tables(self) -> Sequence[PackedTable[Any]]:
+        """The tables that have snapshots."""
+        return [table for table in self.state_tables if isinstance(table, PackedTable)]
 
     def resume_offsets(self, assigned: Iterable[TP]) -> dict[TP, int]:
         """Return the offsets to resume at, for source partitions whose progress is known."""

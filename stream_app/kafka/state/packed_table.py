@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from faust.types import TP
@@ -71,8 +71,15 @@ class PackedTable(StateTable[Packed]):
 
     config = PACKED_CONFIG
 
-    def __init__(self, app: TableApp, **kwargs: Any) -> None:
-        super().__init__(app, **kwargs)
+    def __init__(
+        self,
+        app: TableApp,
+        name: str,
+        source_topics: Sequence[str],
+        partitions: int,
+        new_state: Callable[[], Packed],
+    ) -> None:
+        super().__init__(app, name, source_topics, partitions, new_state)
         # For each partition whose changelog is being read: what was read of it so far, and the
         # version of the state before the reading (None: there was no state).
         self._logs: dict[int, PackedLog] = {}

@@ -81,6 +81,9 @@ class TableApp(Protocol):
     """What a table asks of its app, beside what Faust's own tables ask."""
 
     role: Role
+    #: Faust's tables, and those of this class among them.
+    tables: Any
+    state_tables: list[StateTable[Any]]
     #: The generation of the newest assignment.
     consumer_generation_id: int
 
@@ -96,6 +99,13 @@ class StateTable(Table, Generic[State]):
 
     Flushes write it with the records that `changelog_record` makes. Faust's mapping is never used:
     it would keep a second copy, and it cannot tell when the broker has acknowledged a write.
+
+    Args:
+        app: gets the table.
+        name: ends the changelog's name.
+        source_topics: full names of the topics that the agent reads.
+        partitions: of each of these topics.
+        new_state: makes the empty state of a partition.
     """
 
     # Otherwise mode would name its logger after this module, and its lines would pass for ours.
@@ -107,18 +117,21 @@ class StateTable(Table, Generic[State]):
     def __init__(
         self,
         app: TableApp,
-        *,
+        name: str,
         source_topics: Sequence[str],
+        partitions: int,
         new_state: Callable[[], State],
-        **kwargs: Any,
     ) -> None:
         super().__init__(
             app,
+            name=name,
+            partitions=partitions,
             key_type=bytes,
             value_type=bytes,
             extra_topic_configs=self.config,
-            **kwargs,
         )
+        app.tables.add(self)
+        app.state_tables.append(self)
         self.source_topics = frozenset(source_topics)
         self.states: dict[int, State] = {}
         self._new_state = new_state

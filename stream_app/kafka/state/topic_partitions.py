@@ -47,7 +47,6 @@ class StatefulApp(Protocol):
     settings: Settings
     started: bool
     state_tables: Sequence[StateTable[Any]]
-    packed_tables: Sequence[PackedTable[Any]]
 
     @property
     def consumer(self) -> SourceConsumer | None:
@@ -91,7 +90,8 @@ async def prepare_changelogs(settings: Settings, app: StatefulApp) -> None:
         ]
         await make_topics(client, missing, settings.kafka.replication_factor)
         await ensure_broker_clock(client, changelogs)
-        await ensure_packed(client, [table.changelog_topic_name for table in app.packed_tables])
+        packed = [table for table in app.state_tables if isinstance(table, PackedTable)]
+        await ensure_packed(client, [table.changelog_topic_name for table in packed])
 
 
 def _grown(app: StatefulApp, counts: Mapping[str, int]) -> dict[str, int]:
