@@ -108,7 +108,8 @@ def replay(
         raise UsageError("- stands alone: neither topics nor --from nor --to go with it")
     else:
         run.from_lines(files)
-    show_figures(run.engines.items(), run.records, run.seconds)
+    figures = {topic: engine.figures for topic, engine in run.engines.items()}
+    show_figures(figures, run.records, run.seconds)
     if run.compared is None:
         rows = list(run.alerts())
         show_alerts(rows, as_json=as_json)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -18,26 +17,18 @@ from stream_app.domain.replay.comparison import ComparedAlert, ComparedSide, Com
 from stream_app.domain.replay.counting_replay import ReplayFigures
 from stream_app.domain.replay.verdicts import verdicts
 from stream_app.domain.times import iso_utc
+from stream_app.kafka.cluster.topics import Topic
 
 #: Most triggers whose pages are counted; a count takes some 20 microseconds for each window.
 _SHOWN_TRIGGERS = 20
 
 
-class HasFigures(Protocol):
-    """What has replayed one topic."""
-
-    @property
-    def figures(self) -> ReplayFigures:
-        """What became of the events."""
-
-
-def show_figures(engines: Collection[tuple[str, HasFigures]], records: int, seconds: float) -> None:
-    """Say on stderr what became of the events."""
+def show_figures(found: Mapping[Topic, ReplayFigures], records: int, seconds: float) -> None:
+    """Say on stderr what became of the events of each topic."""
     rate = records / seconds if seconds else 0
-    names = ", ".join(topic for topic, _ in engines)
-    say(f"{records:,} records of {names} in {seconds:.1f} s ({rate:,.0f}/s)")
-    for topic, engine in engines:
-        say(f"{topic}: {figures_text(engine.figures)}")
+    say(f"{records:,} records of {', '.join(found)} in {seconds:.1f} s ({rate:,.0f}/s)")
+    for topic, figures in found.items():
+        say(f"{topic}: {figures_text(figures)}")
 
 
 def figures_text(figures: ReplayFigures) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from stream_app.cli.progress import ProgressLine
@@ -18,7 +19,6 @@ from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.kinds import Kind
 from stream_app.domain.configuration.triggers import Trigger
-from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.events.model import KIND_OF_CONDITION, EventKind
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.domain.replay.causes import Circumstances
@@ -133,18 +133,11 @@ class ReplayRun:
             signer = NoticeSigner(secret_keys_of(self.settings))
             return NoticeReplay(configuration, TopicNames(self.settings.topic_prefix), signer)
         kind, now_ms = EventKind(_kind(topic)), time.time_ns() // 1_000_000
-
-        def make(
-            triggers: Collection[Trigger],
-            watched: Collection[CellKey],
-            is_kept: Callable[[CellKey], bool],
-        ) -> CountingReplay:
-            clients = configuration.clients
-            return CountingReplay(kind, clients, triggers, partitions, watched, now_ms, is_kept)
-
         former = self.former.changed(configuration.triggers)
         return JudgedCounting(
-            make,
+            partial(
+                CountingReplay, kind, configuration.clients, partitions=partitions, now_ms=now_ms
+            ),
             configuration.triggers,
             [one for one in former if KIND_OF_CONDITION.get(one.template_id) is kind],
             self.recorded.fired(),

@@ -20,7 +20,7 @@ from stream_app.domain.configuration.client_names import NO_NAMES, ClientNames
 from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.configuration.triggers import Filter, Trigger
-from stream_app.domain.counting.windows import keep_seconds
+from stream_app.domain.counting.windows import counts_key, keep_seconds
 from stream_app.domain.events.model import COUNTING_CONDITIONS, Event, EventKind
 from stream_app.domain.events.older_names import Pools
 from stream_app.domain.foreign_text.network_names import normal_address, normal_host
@@ -35,10 +35,7 @@ Lookup = Callable[[Any], int]
 
 
 class CountingTrigger:
-    """A trigger in the form that counting needs.
-
-    `key` names client, trigger, revision and period. Counts of one key belong together.
-    """
+    """A trigger in the form that counting needs. `key` is that of its counts."""
 
     __slots__ = ("conditions", "keep", "key", "period", "threshold", "trigger")
 
@@ -51,7 +48,7 @@ class CountingTrigger:
         #: Seconds from a window's start until it takes no more events. 0: the windows are those of
         #: the pulse, which are never late, and forgotten when they are flushed.
         self.keep = 0 if trigger.client_id == PULSE_CLIENT_ID else keep_seconds(self.period)
-        self.key = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{self.period}"
+        self.key = counts_key(trigger.client_id, trigger.id, trigger.revision, self.period)
         self.conditions = tuple(_compile(item) for item in trigger.filters if item.values)
 
 

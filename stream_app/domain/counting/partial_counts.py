@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from stream_app.domain.counting.cells import CellRow
+from stream_app.domain.counting.windows import counts_key
 
 #: Numbers have at most 64 bits.
 MAX_NUMBER = 2**63 - 1
@@ -43,7 +44,7 @@ class TriggerCounts(msgspec.Struct, frozen=True, gc=False):
     @property
     def name(self) -> str:
         """Return the key of the trigger's counts."""
-        return f"{self.client_id}:{self.trigger_id}:{self.revision}:{self.period}"
+        return counts_key(self.client_id, self.trigger_id, self.revision, self.period)
 
 
 class PartialCounts(msgspec.Struct, frozen=True):

@@ -32,3 +32,8 @@ def keep_seconds(period: int) -> int:
 
 #: Key of the trigger's counts, and the start of the window (Unix seconds).
 CellKey = tuple[str, int]
+
+
+def counts_key(client_id: int, trigger_id: int, revision: str, period: int) -> str:
+    """Return the key of a trigger's counts: the counts of one key belong together."""
+    return f"{client_id}:{trigger_id}:{revision}:{period}"

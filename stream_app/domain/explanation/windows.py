@@ -11,6 +11,7 @@ from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.configuration.triggers import Threshold, Trigger
 from stream_app.domain.counting.windows import CellKey
 from stream_app.domain.explanation.versions import Basis
+from stream_app.domain.replay.recorded_triggers import counted_key
 from stream_app.domain.reports.alert_history import AlertHistory
 from stream_app.domain.times import iso_utc
 
@@ -75,8 +76,7 @@ class WindowFacts:
     @property
     def key(self) -> CellKey:
         """The key under which the window is counted."""
-        one = self.trigger
-        return f"{one.client_id}:{one.id}:{one.revision}:{self.threshold.period}", self.start
+        return counted_key(self.trigger, self.start)
 
     @property
     def counted(self) -> int:

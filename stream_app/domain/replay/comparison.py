@@ -23,7 +23,13 @@ from stream_app.domain.replay.causes import (
     why_new_notice,
     why_no_longer,
 )
-from stream_app.domain.replay.recorded_alerts import ACCOUNT, RecordedAlerts, source_of, span_ms
+from stream_app.domain.replay.recorded_alerts import (
+    ACCOUNT,
+    RecordedAlerts,
+    source_of,
+    span_ms,
+    window_of,
+)
 from stream_app.domain.replay.recorded_triggers import counted_key, period_of
 
 #: What the definition of a trigger decides; a change of it is judged by what fires.
@@ -125,7 +131,8 @@ class _Windows:
             found = _overlapping(theirs, by_trigger.get((theirs.client_id, theirs.trigger.id), []))
             paired.update(one.id for one in found)
             if found:
-                yield self._pair(theirs, found[0])
+                now = self._now(found[0])
+                yield _paired(self._then(theirs), now, theirs, found[0], self._recorded)
             elif self._is_read(theirs):
                 yield self._no_longer(theirs)
         for ours in fired:
@@ -152,16 +159,8 @@ class _Windows:
         return ComparedSide(alert, count, alert.trigger.threshold)
 
     def _now(self, alert: Alert) -> ComparedSide:
-        count = self._circumstances.count((_name(alert), alert.window_start))
+        count = self._circumstances.count(window_of(alert))
         return ComparedSide(alert, count, alert.trigger.threshold)
-
-    def _pair(self, theirs: Alert, ours: Alert) -> ComparedAlert:
-        sides = self._then(theirs), self._now(ours)
-        known = [theirs, self._recorded.conflicting.get(theirs.id)]
-        for one in known:
-            if isinstance(one, Alert) and (detail := _difference_text(one, ours)):
-                return ComparedAlert(ComparisonResult.DIFFERENT, *sides, Cause.STALE_CONFIG, detail)
-        return ComparedAlert(ComparisonResult.SAME, *sides)
 
     def _no_longer(self, theirs: Alert) -> ComparedAlert:
         trigger, now = self._circumstances.trigger_of(theirs), ComparedSide()
@@ -186,9 +185,18 @@ class _Windows:
         return ComparedAlert(ComparisonResult.NEW, side, self._now(ours), *explanation)
 
 
-def _name(alert: Alert) -> str:
-    trigger = alert.trigger
-    return f"{alert.client_id}:{trigger.id}:{trigger.revision}:{trigger.threshold.period}"
+def _paired(
+    then: ComparedSide,
+    now: ComparedSide,
+    theirs: Alert | NoticeAlert,
+    ours: Alert | NoticeAlert,
+    recorded: RecordedAlerts,
+) -> ComparedAlert:
+    """Compare the alerts of two sides; a second record of the recorded one counts as well."""
+    for one in (theirs, recorded.conflicting.get(theirs.id)):
+        if one is not None and (detail := _difference_text(one, ours)):
+            return ComparedAlert(ComparisonResult.DIFFERENT, then, now, Cause.STALE_CONFIG, detail)
+    return ComparedAlert(ComparisonResult.SAME, then, now)
 
 
 def _overlapping(theirs: Alert, ours: list[Alert]) -> list[Alert]:
@@ -235,19 +243,7 @@ def _notices(
             why = why_new_notice(ours, circumstances)
             yield ComparedAlert(ComparisonResult.NEW, ComparedSide(), ComparedSide(ours), *why)
             continue
-        sides = ComparedSide(theirs), ComparedSide(ours)
-        detail = next(
-            filter(None, (
-                _difference_text(one, ours)
-                for one in (theirs, recorded.conflicting.get(ours.id))
-                if one is not None
-            )),
-            "",
-        )  # fmt: skip
-        if detail:
-            yield ComparedAlert(ComparisonResult.DIFFERENT, *sides, Cause.STALE_CONFIG, detail)
-        else:
-            yield ComparedAlert(ComparisonResult.SAME, *sides)
+        yield _paired(ComparedSide(theirs), ComparedSide(ours), theirs, ours, recorded)
     extent = circumstances.extents.get(ACCOUNT)
     for theirs in recorded.alerts.values() if extent is not None else ():
         is_alone = isinstance(theirs, NoticeAlert) and theirs.id not in seen

@@ -17,11 +17,6 @@ from stream_app.domain.replay.recorded_triggers import (
     recorded_trigger,
 )
 
-#: Makes the replay of some triggers that watches some windows, and keeps others at their end.
-MakeReplay = Callable[
-    [Collection[Trigger], Collection[CellKey], Callable[[CellKey], bool]], CountingReplay
-]
-
 
 class JudgedCounting:
     """Counts the events of one kind twice, so that a window's counts of then and now are known.
@@ -29,7 +24,7 @@ class JudgedCounting:
     Without changed triggers it counts once.
 
     Args:
-        make: makes each of the two replays.
+        make: makes each of the two replays, of some triggers.
         now: the triggers of now, by id.
         former: the former definitions that differ from them.
         recorded: the alerts whose windows are compared.
@@ -37,7 +32,7 @@ class JudgedCounting:
 
     def __init__(
         self,
-        make: MakeReplay,
+        make: Callable[..., CountingReplay],
         now: Mapping[int, Trigger],
         former: Collection[Trigger],
         recorded: Collection[Alert],
@@ -55,8 +50,10 @@ class JudgedCounting:
             for one in former
             if one.id in now and period_of(now[one.id]) == period_of(one)
         }
-        self._now = make(list(now.values()), watched, lambda _key: False)
-        self._then = make(former, watched_then, self._fires_now) if former else None
+        self._now = make(now.values(), watched=watched)
+        self._then = None
+        if former:
+            self._then = make(former, watched=watched_then, is_kept=self._fires_now)
 
     @property
     def figures(self) -> ReplayFigures:

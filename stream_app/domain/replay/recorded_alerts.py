@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
-from stream_app.domain.counting.windows import CellKey
+from stream_app.domain.counting.windows import CellKey, counts_key
 from stream_app.domain.events.model import KIND_OF_CONDITION
 from stream_app.domain.events.parts import DECODE_ERRORS
 
@@ -24,8 +24,8 @@ def source_of(alert: Alert | NoticeAlert) -> str:
 def window_of(alert: Alert, revision: str | None = None) -> CellKey:
     """Return the key under which the alert's window is counted, by its revision or another one."""
     trigger = alert.trigger
-    name = f"{alert.client_id}:{trigger.id}:{revision or trigger.revision}"
-    return f"{name}:{trigger.threshold.period}", alert.window_start
+    chosen, period = revision or trigger.revision, trigger.threshold.period
+    return counts_key(alert.client_id, trigger.id, chosen, period), alert.window_start
 
 
 def span_ms(alert: Alert | NoticeAlert) -> tuple[int, int]:

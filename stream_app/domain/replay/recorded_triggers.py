@@ -10,7 +10,7 @@ import msgspec
 from stream_app.domain.alerts.alert import Alert
 from stream_app.domain.alerts.threshold_text import period_text
 from stream_app.domain.configuration.triggers import Filter, Trigger
-from stream_app.domain.counting.windows import CellKey
+from stream_app.domain.counting.windows import CellKey, counts_key
 
 
 def recorded_trigger(alert: Alert) -> Trigger:
@@ -47,8 +47,8 @@ def period_of(trigger: Trigger) -> int:
 
 def counted_key(trigger: Trigger, window_start: int) -> CellKey:
     """Return the key under which a trigger counts a window."""
-    name = f"{trigger.client_id}:{trigger.id}:{trigger.revision}:{period_of(trigger)}"
-    return name, window_start
+    period = period_of(trigger)
+    return counts_key(trigger.client_id, trigger.id, trigger.revision, period), window_start
 
 
 def changes(then: Trigger, now: Trigger) -> str:

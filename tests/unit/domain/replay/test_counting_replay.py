@@ -114,10 +114,9 @@ def test_a_window_that_fires_now_has_a_count_by_the_former_trigger_too() -> None
     former = msgspec.structs.replace(now, threshold=Threshold(99, 3600), enabled_at=0)
     made: list[CountingReplay] = []
 
-    def make(*args: Any) -> CountingReplay:
-        triggers, watched, is_kept = args
-        clients, partitions = CLIENTS, range(PARTITIONS)
-        one = CountingReplay(EventKind.HITS, clients, triggers, partitions, watched, None, is_kept)
+    def make(triggers: Any, **more: Any) -> CountingReplay:
+        partitions = range(PARTITIONS)
+        one = CountingReplay(EventKind.HITS, CLIENTS, triggers, partitions=partitions, **more)
         made.append(one)
         return one
 
