@@ -294,15 +294,6 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
         """
         return iter(())
 
-    def __next__(self) -> Any:
-        """Return the next record, for a caller that asks aiokafka for one at a time."""
-        while not self.is_drained:
-            if self.is_waiting():
-                self.unpack()
-            if found := self.take(1):
-                return found[0]
-        raise StopIteration
-
 
 class _SuspectedError(Exception):
     """The checksum of a batch is wrong for the first time."""
