@@ -82,7 +82,7 @@ def explain(
 
     PLACE is an event's place, as events.hits/0/1234. For each trigger of its client the answer says
     whether the event counts, in which window, and whether that has fired; or which filter or rule
-    refuses it, and so on. It shows how the notifier has delivered the alert. Events of a file are
+    refuses it. It shows how the notifier has delivered the alert. Events of a file are
     explained as if they were written now. With --trigger and a time, the trigger's windows then are
     explained; with --client and a time, those of all its triggers. Both say what was not counted.
 

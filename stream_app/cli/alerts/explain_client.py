@@ -43,7 +43,7 @@ def client_report(found: FullExplanation, asked: AskedClient, lines: Lines) -> I
     for facts in windows[:MAX_SHOWN_WINDOWS]:
         yield from lines.of("trigger", _window_line(facts))
     if (more := len(windows) - MAX_SHOWN_WINDOWS) > 0:
-        yield from lines.of("", f"{more:,} windows more: --json prints all", 2)
+        yield from lines.of("", f"and {more:,} more windows: --json prints all", 2)
     behind = max(windows, key=lambda one: one.unread, default=None)
     if behind is not None and behind.unread:
         yield from lines.of("detector", behind.backlog_text)

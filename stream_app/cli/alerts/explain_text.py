@@ -138,8 +138,8 @@ def _rows(found: FullExplanation, one: ExplainedEvent, lines: Lines) -> Iterator
         yield from _row(found, row, lines)
     rest = Counter(row.verdict.result for row in rows if row not in shown[:MAX_ROWS])
     for result, number in rest.items():
-        triggers = "1 trigger" if number == 1 else f"{number:,} triggers"
-        yield from lines.of("", f"{triggers} more: {_RESULTS[result]}", 2)
+        triggers = "trigger" if number == 1 else "triggers"
+        yield from lines.of("", f"{number:,} more {triggers}: {_RESULTS[result]}", 2)
     if len(shown) > MAX_ROWS:
         yield from lines.of("", "--trigger ID shows one of them, --json all", 2)
 
@@ -169,7 +169,9 @@ def _row_basis(row: ExplainedTrigger, lines: Lines) -> Iterator[str]:
         now = "deleted or not usable" if row.today is None else _RESULTS[row.today.result]
         if row.today is not None and row.today.window is not None and row.today.result in _PLACED:
             now += f" {span_text(*row.today.window[:2])}"
-        yield from lines.of("", f"that is by its form of then; changed{changed}, now: {now}", 2)
+        yield from lines.of(
+            "", f"that is by its form at that time; changed{changed}, now: {now}", 2
+        )
         for refusal in row.today.refusals if row.today is not None else ():
             yield from lines.of("", str(refusal), 4)
     elif row.basis is Basis.NOT_KNOWN and row.version_ms is not None:
@@ -208,7 +210,7 @@ def _integrations(
         label = "not told" if entry.why else "told"
         yield from lines.of(label, f"integration {entry.integration.id} ({name}): {text}")
     if (more := len(verdict.integrations) - MAX_INTEGRATIONS) > 0:
-        yield from lines.of("", f"{more:,} integrations more: --json prints all", 2)
+        yield from lines.of("", f"and {more:,} more integrations: --json prints all", 2)
     for history in one.alerts:
         for line in delivery_texts(history, found.around):
             yield from lines.of("", line, 2)
@@ -257,7 +259,8 @@ def _windows(found: FullExplanation, lines: Lines) -> Iterator[str]:
         yield from lines.of("window", span_text(facts.start, facts.end))
         yield from _window(found.around, facts, lines)
     if len(shown) < len(windows):
-        yield from lines.of("", f"{len(windows) - len(shown):,} windows more: --json prints all", 2)
+        more = len(windows) - len(shown)
+        yield from lines.of("", f"and {more:,} more windows: --json prints all", 2)
     yield from left_out_lines(found, lines)
     best = next((f for f in windows if f.fired is not None), windows[0])
     steps = [] if best.fired is not None else left_out_steps(found)

@@ -67,7 +67,7 @@ from stream_app.settings import Settings
     "--resume",
     metavar="TOPIC=FIRST:END,...",
     multiple=True,
-    help="Resume an interrupted copy, with what it has printed.",
+    help="Resume an interrupted copy; it prints what to give here.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was copied as JSON.")
 def copy_events(

@@ -82,7 +82,7 @@ def replay(
 ) -> None:
     """Show the alerts that recorded events give.
 
-    The rules and the configuration are those of now.
+    Today's rules and configuration apply.
 
     TOPIC is events.attacks, events.hits, events.incidents or events.account, or `-` for the lines
     of `kcat -J` on stdin. Nothing is sent and no offset is committed. With the configuration and

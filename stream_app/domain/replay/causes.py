@@ -48,8 +48,8 @@ class Circumstances:
 
     `extents` holds the time that was read, by kind of event or `account`; other kinds were not
     replayed. `partitions` describes, by kind, a partition count that differs. `late` returns how
-    many events of a window came late, `count` how many it counted, by a trigger of now or a
-    former one; None: not known.
+    many events of a window came late, `count` how many it counted, by a current or a former
+    trigger; None: not known.
     """
 
     triggers: Mapping[int, Trigger]
@@ -67,7 +67,7 @@ class Circumstances:
         return found if is_counting and found and found.client_id == alert.client_id else None
 
     def count_then(self, alert: Alert) -> int | None:
-        """Return how many events a recorded alert's window has by the trigger of then."""
+        """Return how many events a recorded alert's window has by its trigger at that time."""
         then, now = recorded_trigger(alert), self.trigger_of(alert)
         same = now if now is not None and definition(now) == then.revision else then
         return self.count(counted_key(same, alert.window_start))

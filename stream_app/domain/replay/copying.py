@@ -52,14 +52,14 @@ def parse_remainder(texts: Iterable[str]) -> Remainder:
         if match is None:
             raise UsageError(
                 f"--resume {quoted(text)} is not TOPIC=FIRST:END,FIRST:END,...[+SECONDSs] with a "
-                "pair for each partition: give it as the interrupted run has printed it"
+                "pair for each partition: give it as the interrupted run printed it"
             )
         pairs = (pair.split(":") for pair in match["spans"].split(","))
         spans[match["topic"]] = [(int(first), int(end)) for first, end in pairs]
         shifts.add(int(match["shift"]) if match["shift"] else None)
     if len(shifts) > 1:
         raise UsageError(
-            "the --resume of one copy have one shift: give them as the interrupted run has "
+            "all --resume options of a copy have the same shift: give them as the interrupted run "
             "printed them"
         )
     return Remainder(spans, *shifts)

@@ -1,4 +1,4 @@
-"""Counts events by the triggers of now and by former definitions of them, in one reading."""
+"""Counts events by the current triggers and by their former definitions, in one reading."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from stream_app.domain.replay.recorded_triggers import (
 
 
 class JudgedCounting:
-    """Counts the events of one kind twice, so that a window's counts of then and now are known.
+    """Counts the events of one kind twice, so that a window's count then and now is known.
 
     Without changed triggers it counts once.
 
     Args:
         make: makes each of the two replays, of some triggers.
-        now: the triggers of now, by id.
+        now: the current triggers, by id.
         former: the former definitions that differ from them.
         recorded: the alerts whose windows are compared.
     """
@@ -57,7 +57,7 @@ class JudgedCounting:
 
     @property
     def figures(self) -> ReplayFigures:
-        """What became of the events, by the triggers of now."""
+        """What became of the events, by the current triggers."""
         return self._now.figures
 
     @property
@@ -83,7 +83,7 @@ class JudgedCounting:
             self._then.finish(partition)
 
     def alerts(self) -> Iterator[tuple[Alert, int]]:
-        """Yield the alerts of now, oldest first, each with the number of events in its window."""
+        """Yield the current triggers' alerts, oldest first, each with its number of events."""
         return self._now.alerts()
 
     def count(self, key: CellKey) -> int | None:

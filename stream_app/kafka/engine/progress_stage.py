@@ -1,4 +1,4 @@
-"""What the stages that keep their progress, and change nothing else by the time, have in common."""
+"""What stages have in common whose effects are each written once: they keep a progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Progressed = TypeVar("Progressed", bound=ProgressState)
 
 
 class ProgressStage(Generic[Progressed]):
-    """The progress of a stage that writes once whatever it has taken."""
+    """Keeps the progress of a stage, partition by partition."""
 
     #: Each of its effects is written once, however long a flush waits.
     changes = 0

@@ -48,8 +48,8 @@ class LeanPartitionRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
     def __init__(self, tp: Any, *args: Any) -> None:
         super().__init__(tp, *args)
-        #: Whether the decoder's own records are wanted.
         mark = self._key_deserializer
+        #: Whether the decoder's own records are wanted.
         self.is_lean = mark is lean_records or (
             tp.topic in self.batched and mark is not whole_records
         )

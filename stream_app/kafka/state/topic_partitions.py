@@ -3,7 +3,7 @@
 A state has a part for each partition of its topic. When the topic has got more, the next start of a
 worker gives its changelog as many, and the new partitions are read from their first record. Running
 workers notice it within seconds (`watch/topic_watch.py`) and end, so that they are started again.
-Only for `FIXED_TOPICS` that would not do.
+The `FIXED_TOPICS` must keep the number that they have.
 """
 
 from __future__ import annotations

@@ -278,7 +278,7 @@ async def test_a_trigger_that_was_changed_since_is_explained_as_it_was(
     assert row["today"]["result"] == "refused"
     assert row["today"]["refusals"][0]["message"] == "attack_type eq ptrav: the event has rce"
     text = await explained.text("changed", "--trigger", "12")
-    assert "that is by its form of then; changed 2" in text
+    assert "that is by its form at that time; changed 2" in text
 
 
 async def test_a_place_without_a_record_says_why(explained: Explained) -> None:

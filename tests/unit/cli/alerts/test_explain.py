@@ -69,7 +69,7 @@ def test_of_a_thousand_triggers_the_first_are_shown_and_the_rest_are_counted() -
     shown = lines(explanation(event(*rows, lag=0)))
     assert shown[0] == "No alert: 1000 triggers refuse the event"
     assert sum(line.startswith("trigger ") for line in shown) == MAX_ROWS
-    assert any("980 triggers more: refuses it" in line for line in shown)
+    assert any("980 more triggers: refuses it" in line for line in shown)
     assert len(shown) < 80
 
 
@@ -99,7 +99,7 @@ def test_many_windows_are_summed_up() -> None:
     shown = lines(found)
     assert shown[0] == "100 windows: 99 without events, 1 fired"
     assert sum(line.startswith("window") for line in shown) == 1
-    assert any("99 windows more: --json prints all" in line for line in shown)
+    assert any("and 99 more windows: --json prints all" in line for line in shown)
 
 
 def test_records_that_are_gone_leave_lateness_open() -> None:

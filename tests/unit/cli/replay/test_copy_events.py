@@ -22,7 +22,7 @@ LEFT = "events.hits=0:5"
         (["alerts", *TO], "alerts holds no events"),
         (["config.clients", "events.hits", *TO], "copy the configuration first"),
         (["config.triggers", *TO, "--shift-to-now"], "copy the configuration first"),
-        (["events.hits", *TO, "--resume", "x"], "as the interrupted run has printed it"),
+        (["events.hits", *TO, "--resume", "x"], "as the interrupted run printed it"),
         (["events.hits", *TO, "--resume", LEFT, "--from", "1h"], "leave --from and --to out"),
         (["events.hits", *TO, "--resume", LEFT, "--shift-to-now"], "leave --shift-to-now out"),
         (["config.triggers", *TO, "--resume", "config.triggers=0:5+7s"], "without a shift"),

@@ -32,7 +32,7 @@ def test_a_remainder_survives_its_texts(seconds: int | None) -> None:
 
 
 def test_texts_of_different_copies_are_refused() -> None:
-    with pytest.raises(UsageError, match="have one shift"):
+    with pytest.raises(UsageError, match="have the same shift"):
         parse_remainder(["events.hits=3:10+7s", "events.attacks=0:5"])
 
 
@@ -40,5 +40,5 @@ def test_texts_of_different_copies_are_refused() -> None:
     "text", ["", "events.hits", "events.hits=3", "events.hits=3:x", "a=1:2,", "a=1:2+s", "a=1:2+7"]
 )
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="as the interrupted run has printed it"):
+    with pytest.raises(UsageError, match="as the interrupted run printed it"):
         parse_remainder([text])
