@@ -146,8 +146,7 @@ class ConfigurationReader:
 
     async def _read_to_end(self, consumer: AIOKafkaConsumer) -> None:
         async with kafka_errors(self._settings):
-            async for batch in batches_to_end(consumer):
-                self._apply(batch)
+            self._apply([one async for batch in batches_to_end(consumer) for one in batch])
         for partition in consumer.assignment():
             # This is beyond the last record if compaction has removed the newest ones.
             self._set_position(partition, await consumer.position(partition))

@@ -134,7 +134,11 @@ class RecordApplier:
             by_kind.setdefault(self._kinds[record.topic], []).append(record)
         for kind, batch in by_kind.items():
             objects = dict(getattr(self.configuration, kind))
-            for record in batch:
+            newest_of: dict[bytes | None, Any] = {}
+            for record in batch:  # nobody is told what is wrong with a record that was replaced
+                newest_of.pop(record.key, None)
+                newest_of[record.key] = record
+            for record in newest_of.values():
                 self._take(kind, record, objects)
             newest = max(record.timestamp for record in batch)
             self._changed_ms[kind] = max(self._changed_ms[kind], newest)

@@ -145,6 +145,19 @@ def test_a_bad_record_removes_its_object_until_a_good_one_comes(
     assert feed.gauge("invalid", "triggers") == 0
 
 
+def test_nobody_is_told_what_is_wrong_with_a_record_that_was_replaced() -> None:
+    feed, sound = Feed(), orjson.dumps(TRIGGER)
+    values = [(b"61", b"{"), (b"62", b"spoiled"), (b"62", None), (b"61", sound), (b"63", b"{")]
+    with capture_logs() as logs:
+        feed.applier.apply(
+            Record("t.config.triggers", key, value, at) for at, (key, value) in enumerate(values)
+        )
+    assert [(line["event"], line["offset"]) for line in logs] == [("config_record_invalid", 4)]
+    assert list(feed.view.triggers) == [61]
+    assert feed.view.trigger_offsets == {61: 3, 62: 2, 63: 4}
+    assert feed.gauge("invalid", "triggers") == 1
+
+
 @pytest.mark.parametrize("key", [None, b"", b"abc", b"6 1", b"-1", "٦١".encode(), b"9" * 5000])
 def test_a_key_that_is_no_id_is_invalid(key: bytes | None) -> None:
     feed = Feed()
