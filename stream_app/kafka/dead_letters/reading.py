@@ -64,23 +64,17 @@ class DeadLetterLog:
         self._settings = settings
         self._topics = topics
         self._sources = sources_of(settings)
-        self._consumer: AIOKafkaConsumer | None = None
+        #: There is one inside the `async with`.
+        self._reader: AIOKafkaConsumer
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        self._consumer = await open_topics(self._settings, self._topics)
+        self._reader = await open_topics(self._settings, self._topics)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
-        if self._consumer is not None:
-            await close(self._consumer)
-
-    @property
-    def _reader(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            raise RuntimeError("the log is read inside its `async with`")
-        return self._consumer
+        await close(self._reader)
 
     async def survey(self, index: DeadLetterIndex) -> None:
         """Read the dead letters and the marks into an index."""
