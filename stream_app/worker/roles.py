@@ -15,8 +15,8 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.app import create_notifier
 from stream_app.settings import Settings
 
-#: Builds the app of a role, of which nothing runs yet; it takes the brokers' addresses and the
-#: partition counts of the topics.
+#: Builds the app of a role, which does not run yet, from the settings, the brokers' addresses, the
+#: partition counts of topics, the reader of the configuration, and the metrics.
 CreateApp = Callable[[Settings, str, Mapping[Topic, int], ConfigurationReader, Metrics], StreamApp]
 
 
