@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from stream_app.domain.delivery.auto_disable import JudgeRules
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Result, ResultRecord, encode_result
 from stream_app.domain.episodes.partition_episodes import PartitionEpisodes
 from stream_app.domain.errors import TopicMismatchError

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
-from stream_app.domain.delivery.delivery_cut import DeliveryCut
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries, is_reserved
+from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import (
     ALERTED_HEADER,
     Cancel,
@@ -24,6 +23,7 @@ from stream_app.domain.delivery.records import (
     decode_result,
 )
 from stream_app.domain.delivery.state import DeliveryState
+from stream_app.domain.delivery.stored_deliveries import DeliveryCut, is_reserved
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected

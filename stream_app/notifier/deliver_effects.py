@@ -8,10 +8,10 @@ from typing import Any
 
 from stream_app.domain.configuration.statuses import encode_status
 from stream_app.domain.delivery.auto_disable import Verdict, status_of
-from stream_app.domain.delivery.delivery_cut import DeliveryCut
 from stream_app.domain.delivery.reasons import LocalReason, SkipReason
 from stream_app.domain.delivery.records import Skipped, decode_delivery, encode_result
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.stored_deliveries import DeliveryCut
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.events.parts_decoder import Rejected

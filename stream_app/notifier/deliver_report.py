@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
-from stream_app.domain.delivery.delivery_cut import DeliveryCut
 from stream_app.domain.delivery.reasons import UNKNOWN_TYPE
 from stream_app.domain.delivery.records import Result, ServiceAction
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.stored_deliveries import DeliveryCut
 from stream_app.domain.delivery.transitions import Transition
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.notices.outgoing import Notice, deliveries_overflowed

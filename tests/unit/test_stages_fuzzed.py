@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from stream_app.domain.counting.partial_counts import decode_partial_counts
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.notices.incoming import notice_decoder
 from stream_app.kafka.state.send import Send

@@ -21,7 +21,7 @@ import orjson
 from stream_app.domain.configuration.statuses import FAILED_SHARE, IntegrationStatus
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.tracked_values import TrackedValues
+from stream_app.domain.state.tracked_values import ChangelogValues
 
 BUCKET_MS = 5 * 60 * 1000
 BUCKETS = 144
@@ -29,9 +29,6 @@ WINDOW_HOURS = BUCKET_MS * BUCKETS // 3_600_000
 #: The share of failed requests that disables. A whole number, so that no binary fraction decides at
 #: exactly 60 %.
 SHARE_PERCENT = 60
-#: Begins the changelog keys of the judge: no delivery's id has it.
-KEY_PREFIX = b"judge|"
-
 #: When the judge decides until the 12 hours are full: as a delivery is given up; at any failed
 #: request, as the documented rule literally says; or never, not even when they are full.
 Occasion = Literal["exhausted", "any-failure", "never"]
@@ -92,8 +89,10 @@ class Verdict:
 JudgeKey = tuple[int, int | None]
 
 
-class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
+class Judge(ChangelogValues[JudgeKey, Bucket | JudgedEpoch]):
     """The buckets and the judged epochs of the integrations of one partition."""
+
+    prefix = b"judge|"
 
     def __init__(self, rules: JudgeRules) -> None:
         super().__init__(_order, self._index)
@@ -226,28 +225,30 @@ class Judge(TrackedValues[JudgeKey, Bucket | JudgedEpoch]):
         else:
             numbers.add(number)
 
-    def restore_record(self, key: bytes, value: bytes | None) -> None:
-        """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
-        integration, _, number = key.removeprefix(KEY_PREFIX).partition(b"|")
-        judge_key = int(integration), int(number) if number else None
+    # -- the changelog
+
+    def record(
+        self, key: JudgeKey, value: Bucket | JudgedEpoch | None
+    ) -> tuple[bytes, bytes | None]:
+        """Return the record of a bucket or a judged epoch."""
+        integration_id, number = key
+        name = self.prefix + str(integration_id).encode()
+        if number is not None:
+            name += b"|" + str(number).encode()
         if value is None:
-            self.restore(judge_key, None)
-            return
+            return name, None
+        if isinstance(value, JudgedEpoch):
+            return name, orjson.dumps((value.epoch, value.disabled, value.client_id))
+        return name, orjson.dumps((value.epoch, value.requests, value.failures, value.offset))
+
+    def restore_record(self, key: bytes, value: bytes | None) -> None:
+        """Restore a record."""
+        integration, _, number = key.removeprefix(self.prefix).partition(b"|")
         kind = Bucket if number else JudgedEpoch
-        self.restore(judge_key, kind(*orjson.loads(value)))
-
-
-def judge_record(key: JudgeKey, value: Bucket | JudgedEpoch | None) -> tuple[bytes, bytes | None]:
-    """Return the changelog record of a bucket or a judged epoch."""
-    integration_id, number = key
-    name = KEY_PREFIX + str(integration_id).encode()
-    if number is not None:
-        name += b"|" + str(number).encode()
-    if value is None:
-        return name, None
-    if isinstance(value, JudgedEpoch):
-        return name, orjson.dumps((value.epoch, value.disabled, value.client_id))
-    return name, orjson.dumps((value.epoch, value.requests, value.failures, value.offset))
+        self.restore(
+            (int(integration), int(number) if number else None),
+            None if value is None else kind(*orjson.loads(value)),
+        )
 
 
 def _order(value: Bucket | JudgedEpoch) -> tuple[int, int]:

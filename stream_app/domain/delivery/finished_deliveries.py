@@ -48,9 +48,10 @@ class FinishedDelivery(msgspec.Struct, frozen=True, array_like=True, gc=False):
 #: What is known of a delivery.
 KnownDelivery = DeliveryState | FinishedDelivery
 
-_encode = msgspec.json.Encoder().encode
+#: The changelog value of a finished delivery.
+encode_finished = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(FinishedDelivery).decode
-#: Begins the changelog value of a finished delivery. The value of a pending one is an object, and
+#: Begins that value. The value of a pending one is an object, and
 #: older versions wrote an object for finished ones, too.
 _RECORD_PREFIX: Final = b"["
 
@@ -173,8 +174,3 @@ class FinishedDeliveries:
 
     def _shared(self, end: FinishedDelivery) -> FinishedDelivery:
         return self._seen.setdefault(encode_finished(end), end)
-
-
-def encode_finished(end: FinishedDelivery) -> bytes:
-    """Encode how a delivery ended, for the changelog."""
-    return _encode(end)

@@ -1,4 +1,4 @@
-"""The deliveries of one partition: what is due, what is done, and what is not yet acknowledged.
+"""The deliveries of one partition: what each record of the topics changes.
 
 A delivery is pending until its message is accepted or given up. Each result names its attempt, so
 a result that comes twice, or from a worker that lost its partition, changes nothing. The state
@@ -7,35 +7,18 @@ follows from the records and from the integrations' present targets, never from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import msgspec
-import orjson
 
-from stream_app.domain.delivery.auto_disable import KEY_PREFIX as JUDGE_PREFIX
-from stream_app.domain.delivery.auto_disable import (
-    Judge,
-    Verdict,
-    judge_record,
-)
-from stream_app.domain.delivery.delivery_cut import DeliveryCut, DeliveryRules
+from stream_app.domain.delivery.auto_disable import Judge, JudgeRules
 from stream_app.domain.delivery.dependents import Dependents
-from stream_app.domain.delivery.finished_deliveries import (
-    FinishedDelivery,
-    KnownDelivery,
-    encode_finished,
-)
-from stream_app.domain.delivery.known_deliveries import KnownDeliveries
-from stream_app.domain.delivery.rate_limit_pauses import KEY_PREFIX as PAUSE_PREFIX
-from stream_app.domain.delivery.rate_limit_pauses import Pauses, pause_end_ms, pause_record
+from stream_app.domain.delivery.finished_deliveries import FinishedDelivery
+from stream_app.domain.delivery.rate_limit_pauses import pause_end_ms
 from stream_app.domain.delivery.reasons import SkipReason
 from stream_app.domain.delivery.records import Cancel, Delivery, Folded, Result, close_id
-from stream_app.domain.delivery.state import (
-    DeliveryState,
-    DeliveryStatus,
-    decode_state,
-    encode_state,
-)
+from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
+from stream_app.domain.delivery.stored_deliveries import StoredDeliveries
 from stream_app.domain.delivery.transitions import (
     Transition,
     attempt_ended_ms,
@@ -45,20 +28,29 @@ from stream_app.domain.delivery.transitions import (
     state_after_attempt,
     state_of_finished,
 )
-from stream_app.domain.episodes.open_alert import KEY_PREFIX as OPEN_PREFIX
-from stream_app.domain.episodes.open_alert import OpenAlert, OpenAlerts, open_alert_record
+from stream_app.domain.episodes.open_alert import OpenAlert
 from stream_app.domain.errors import DeadLetterReason
-from stream_app.domain.state.keys import NEVER, PROGRESS_KEY
-from stream_app.domain.state.tracked_values import TrackedValues
-from stream_app.domain.times import HOUR_MS
 
 #: An integration with as many pending deliveries gets no closes: those that page come first.
 MAX_PENDING_FOR_CLOSES = 500
-#: Most deliveries that one flush forgets: after a pause a whole week's may expire at once.
-MAX_EXPIRED_PER_FLUSH = 5000
 
 
-class PartitionDeliveries:
+@dataclass(frozen=True)
+class DeliveryRules:
+    """The settings of deliveries.
+
+    `retry_scale` is a factor on the documented waits, 1 except in tests. `max_pending` is the
+    most pending deliveries of one integration. After a fault of our own side an attempt is made
+    again until the alert is older than `max_alert_age_ms`.
+    """
+
+    retry_scale: float = 1.0
+    max_pending: int = 5000
+    max_alert_age_ms: int = 6 * 3600 * 1000
+    judge: JudgeRules = field(default_factory=JudgeRules)
+
+
+class PartitionDeliveries(StoredDeliveries):
     """The deliveries of one partition of `deliveries` and `delivery-results`.
 
     Args:
@@ -67,21 +59,9 @@ class PartitionDeliveries:
     """
 
     def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
-        #: The largest record time seen: finished deliveries expire by it, not by a clock.
-        self.now_ms = 0
-        self.judge = Judge(rules.judge)
-        self.pauses = Pauses()
-        self.states = KnownDeliveries()
-        self.opened = OpenAlerts()
+        super().__init__(topics, Judge(rules.judge))
         self._rules = rules
         self._dependents = Dependents(self.states, self.opened, self._change, rules.retry_scale)
-        self._tracked: TrackedValues[str, KnownDelivery] = TrackedValues(
-            lambda s: s.order, values=self.states
-        )
-        self._offsets = dict.fromkeys(topics, NEVER)
-        self._progress = dict.fromkeys(topics, NEVER)
-        self._transitions: list[Transition] = []
-        self._verdicts: list[Verdict] = []
 
     @property
     def pending(self) -> dict[str, DeliveryState]:
@@ -97,18 +77,6 @@ class PartitionDeliveries:
         return self.states.pending_count(integration_id) < MAX_PENDING_FOR_CLOSES
 
     # -- the records of the topics
-
-    def note_record(self, topic: str, offset: int, timestamp_ms: int) -> bool:
-        """Note that a record was read; return whether it is new."""
-        if offset <= self._offsets[topic]:
-            return False
-        self._offsets[topic] = offset
-        self.now_ms = max(self.now_ms, timestamp_ms)
-        return True
-
-    def skip(self, topic: str, offset: int) -> None:
-        """Note records that cannot be read."""
-        self._offsets[topic] = max(self._offsets[topic], offset)
 
     def add_delivery(self, state: DeliveryState) -> bool:
         """Add the state of a delivery whose record was just read; return whether it is new.
@@ -240,123 +208,3 @@ class PartitionDeliveries:
             self._transitions.append(Transition(before, after, result))
         if after.is_finished and after.reason != SkipReason.SUPERSEDED:
             self._dependents.end_close(before)
-
-    # -- flushing
-
-    def cut(self) -> DeliveryCut:
-        """Take what has changed since the last cut; `confirm` it or `roll_back`."""
-        for delivery_id in self.states.finished.expired(self.now_ms, MAX_EXPIRED_PER_FLUSH):
-            self._tracked.change(delivery_id, None)
-        transitions, self._transitions = self._transitions, []
-        verdicts, self._verdicts = self._verdicts, []
-        offsets = tuple(self._offsets.values())
-        self.pauses.end_expired(self.now_ms)
-        self.opened.expire(self.now_ms)
-        written, has_changed = self._tracked.cut(), self._tracked.has_changed
-        return DeliveryCut(
-            [row for row in written if has_changed(row[0])],
-            [row for row in written if not has_changed(row[0])],
-            self.judge.cut(),
-            self.pauses.cut(),
-            self.opened.cut(),
-            transitions,
-            verdicts,
-            offsets,
-        )
-
-    def confirm(self, cut: DeliveryCut) -> None:
-        """Note that the broker has acknowledged all of the cut, its progress included."""
-        self._tracked.confirm([*cut.changed, *cut.repeated])
-        self.judge.confirm(cut.judged)
-        self.pauses.confirm(cut.paused)
-        self.opened.confirm(cut.opened)
-        self._progress = dict(zip(self._progress, cut.offsets, strict=True))
-
-    def restored(self) -> None:
-        """Do nothing: records after the progress are read again."""
-
-    def roll_back(self) -> None:
-        """Forget everything that is not known to be acknowledged."""
-        self._tracked.roll_back()
-        self.judge.roll_back()
-        self.pauses.roll_back()
-        self.opened.roll_back()
-        self._transitions, self._verdicts = [], []
-        self._offsets = dict(self._progress)
-
-    def rewrite(self) -> None:
-        """Write the whole state again with the next flushes."""
-        self._tracked.rewrite()
-        self.judge.rewrite()
-        self.pauses.rewrite()
-        self.opened.rewrite()
-
-    def durable_pending(self) -> Iterator[DeliveryState]:
-        """Yield the pending deliveries that wait for no other, and are known to be stored."""
-        for delivery_id, state in self.pending.items():
-            if not state.is_waiting and self._tracked.is_durable(delivery_id):
-                yield state
-
-    # -- the changelog
-
-    def progress_of(self, topic: str) -> int:
-        """Return the last offset of a source topic whose effects are acknowledged."""
-        return self._progress[topic]
-
-    def records(self, cut: DeliveryCut) -> list[tuple[bytes, bytes | None]]:
-        """Return the changelog records of a cut."""
-        # A crash may keep only the first ones. Open alerts come first: a delivery whose end is
-        # stored tells them nothing a second time.
-        states = [open_alert_record(alias, alert) for alias, alert in cut.opened]
-        states += [
-            (delivery_id.encode(), _record(state))
-            for delivery_id, state in (*cut.changed, *cut.repeated)
-        ]
-        states += [judge_record(key, value) for key, value in cut.judged]
-        return states + [pause_record(number, until_ms) for number, until_ms in cut.paused]
-
-    def progress_record(self, cut: DeliveryCut) -> tuple[bytes, bytes]:
-        """Return the changelog record of a cut's progress in both topics."""
-        return PROGRESS_KEY, orjson.dumps(cut.offsets)
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Restore a record of the changelog. Of two records of a key the newer one holds."""
-        if self.states.restore_quickly(key, value):
-            return
-        if key == PROGRESS_KEY:
-            if value is not None:
-                offsets = zip(self._progress.items(), orjson.loads(value), strict=True)
-                self._progress = {topic: max(known, found) for (topic, known), found in offsets}
-                self._offsets = dict(self._progress)
-        elif key.startswith(JUDGE_PREFIX):
-            self.judge.restore_record(key, value)
-        elif key.startswith(PAUSE_PREFIX):
-            self.pauses.restore_record(key, value)
-        elif key.startswith(OPEN_PREFIX):
-            self.opened.restore_record(key, value)
-        else:
-            self._restore_state(key.decode(), value)
-
-    def _restore_state(self, delivery_id: str, value: bytes | None) -> None:
-        if value is None:
-            self._tracked.restore(delivery_id, None)
-            return
-        if (end := self.states.finished.decode(value)) is not None:
-            self.now_ms = max(self.now_ms, end.hour * HOUR_MS)
-            self._tracked.restore(delivery_id, end)
-            return
-        state = decode_state(value)
-        self.now_ms = max(self.now_ms, state.since_ms, state.finished_ms)
-        self._tracked.restore(delivery_id, state)
-
-
-def _record(state: KnownDelivery | None) -> bytes | None:
-    if state is None:
-        return None
-    return encode_finished(state) if isinstance(state, FinishedDelivery) else encode_state(state)
-
-
-def is_reserved(delivery_id: str) -> bool:
-    """Tell whether a delivery's id could be taken for another key of the changelog."""
-    key = delivery_id.encode()
-    return key == PROGRESS_KEY or key.startswith((JUDGE_PREFIX, PAUSE_PREFIX, OPEN_PREFIX))

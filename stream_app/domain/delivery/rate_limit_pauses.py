@@ -11,10 +11,8 @@ from http import HTTPStatus
 
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.retry_schedule import MAX_RETRY_AFTER_SECONDS
-from stream_app.domain.state.tracked_values import TrackedValues
+from stream_app.domain.state.tracked_values import ChangelogValues
 
-#: Begins the changelog keys of pauses: no delivery's id has it.
-KEY_PREFIX = b"pause|"
 #: How long an integration pauses after a 429 that does not say how long: the larger of the two
 #: windows that the service counts in.
 DEFAULT_PAUSE_SECONDS = 60.0
@@ -34,8 +32,10 @@ def pause_end_ms(result: Result, scale: float) -> int | None:
     return result.finished_at_ms + math.ceil(seconds * 1000)
 
 
-class Pauses(TrackedValues[int, int]):
+class Pauses(ChangelogValues[int, int]):
     """The integrations of one partition that pause, and until when (Unix ms)."""
+
+    prefix = b"pause|"
 
     def __init__(self) -> None:
         super().__init__(lambda until_ms: (until_ms,))
@@ -61,13 +61,11 @@ class Pauses(TrackedValues[int, int]):
             if until_ms <= now_ms:
                 self.change(integration_id, None)
 
+    def record(self, key: int, value: int | None) -> tuple[bytes, bytes | None]:
+        """Return the changelog record of a pause; None: it is over."""
+        return self.prefix + str(key).encode(), None if value is None else str(value).encode()
+
     def restore_record(self, key: bytes, value: bytes | None) -> None:
-        """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
-        number = int(key.removeprefix(KEY_PREFIX))
+        """Restore a record of the changelog."""
+        number = int(key.removeprefix(self.prefix))
         self.restore(number, None if value is None else int(value))
-
-
-def pause_record(integration_id: int, until_ms: int | None) -> tuple[bytes, bytes | None]:
-    """Return the changelog record of a pause; None: it is over."""
-    value = None if until_ms is None else str(until_ms).encode()
-    return KEY_PREFIX + str(integration_id).encode(), value

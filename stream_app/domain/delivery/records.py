@@ -178,8 +178,6 @@ class Skipped(msgspec.Struct, frozen=True, tag_field="type", tag="skipped"):
 
 #: A record of `delivery-results`.
 ResultRecord = Result | Cancel | Checked | Folded | Skipped | PulseNote
-#: Those that a version without episodes cannot read.
-NEWER_RESULTS = (Folded, Skipped)
 
 
 def delivery_id(alert_id: str, integration_id: int) -> str:
@@ -259,17 +257,8 @@ def close_of(alert: OpenAlert, options: AlertOptions = NO_OPTIONS) -> Delivery:
     )
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+#: Equal deliveries give equal bytes.
+encode_delivery = encode_result = msgspec.json.Encoder(order="deterministic").encode
 decode_delivery = msgspec.json.Decoder(Delivery).decode
 #: An unknown tag, which a newer version may have written, is an error.
 decode_result = msgspec.json.Decoder(ResultRecord).decode
-
-
-def encode_delivery(delivery: Delivery) -> bytes:
-    """Encode a delivery for its topic; equal deliveries give equal bytes."""
-    return _encode(delivery)
-
-
-def encode_result(result: ResultRecord) -> bytes:
-    """Encode a record of `delivery-results`."""
-    return _encode(result)

@@ -91,10 +91,6 @@ class DeliveryState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.redrives, self.is_finished, self.attempt
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+#: The changelog value of an unfinished delivery.
+encode_state = msgspec.json.Encoder(order="deterministic").encode
 decode_state = msgspec.json.Decoder(DeliveryState).decode
-
-
-def encode_state(state: DeliveryState) -> bytes:
-    """Encode an unfinished delivery's state for the changelog."""
-    return _encode(state)

@@ -6,7 +6,7 @@ after a crash changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 import msgspec
 import orjson
@@ -14,11 +14,9 @@ import orjson
 from stream_app.domain.episodes.episode import Series
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.state.keys import NEVER
-from stream_app.domain.state.tracked_values import TrackedValues
+from stream_app.domain.state.tracked_values import ChangelogValues
 from stream_app.domain.times import HOUR_MS
 
-#: Begins the changelog keys of open alerts: no delivery's id has it.
-KEY_PREFIX = b"open|"
 #: An open alert that nothing has come for is forgotten after this time, as its records are.
 REMEMBER_MS = 31 * 24 * HOUR_MS
 #: A closed one is after this time, when no window can be of its episode any more: a trigger that
@@ -118,8 +116,10 @@ class OpenAlert(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return msgspec.structs.replace(self, closed_offset=max(self.closed_offset, created_offset))
 
 
-class OpenAlerts(TrackedValues[str, OpenAlert]):
+class OpenAlerts(ChangelogValues[str, OpenAlert]):
     """The open alerts of one partition, by alias, and those that have been closed lately."""
+
+    prefix = b"open|"
 
     def __init__(self) -> None:
         super().__init__(lambda alert: alert.order, self._index)
@@ -186,10 +186,20 @@ class OpenAlerts(TrackedValues[str, OpenAlert]):
             if alert.seen_ms < now_ms - kept_ms:
                 self.change(alert.alias, None)
 
+    def record(self, key: str, value: OpenAlert | None) -> tuple[bytes, bytes | None]:
+        """Return the changelog record of an open alert; None: it is forgotten."""
+        name = self.prefix + key.encode()
+        if value is None:
+            return name, None
+        return name, orjson.dumps(
+            (*_ENDED, value.seen_ms // HOUR_MS, "", msgspec.to_builtins(value))
+        )
+
     def restore_record(self, key: bytes, value: bytes | None) -> None:
-        """Restore a record of the changelog whose key begins with `KEY_PREFIX`."""
-        alias = key.removeprefix(KEY_PREFIX).decode()
-        self.restore(alias, None if value is None else _decode(value))
+        """Restore a record of the changelog."""
+        alias = key.removeprefix(self.prefix).decode()
+        alert = None if value is None else msgspec.convert(orjson.loads(value)[-1], OpenAlert)
+        self.restore(alias, alert)
 
     def _index(self, alias: str, before: OpenAlert | None, alert: OpenAlert | None) -> None:
         if self._unclosed.pop(alias, None) is not None and before is not None:
@@ -200,16 +210,3 @@ class OpenAlerts(TrackedValues[str, OpenAlert]):
         if alert is not None and alert.close_after_seconds and not alert.is_closed:
             self._unclosed[alias] = alert
             self._unclosed_of.setdefault(alert.series, {})[alias] = alert
-
-
-def open_alert_record(alias: str, alert: OpenAlert | None) -> tuple[bytes, bytes | None]:
-    """Return the changelog record of an open alert; None: it is forgotten."""
-    key = KEY_PREFIX + alias.encode()
-    if alert is None:
-        return key, None
-    return key, orjson.dumps((*_ENDED, alert.seen_ms // HOUR_MS, "", msgspec.to_builtins(alert)))
-
-
-def _decode(value: bytes) -> OpenAlert:
-    parts: Sequence[object] = orjson.loads(value)
-    return msgspec.convert(parts[-1], OpenAlert)

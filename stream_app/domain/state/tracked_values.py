@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableMapping
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -95,3 +95,17 @@ class TrackedValues(Generic[Key, Value]):
             self.values.pop(key, None)
         else:
             self.values[key] = value
+
+
+class ChangelogValues(TrackedValues[Key, Value]):
+    """Tracked values in a changelog that they share with others: only their keys have `prefix`."""
+
+    prefix: ClassVar[bytes]
+
+    def record(self, key: Key, value: Value | None) -> tuple[bytes, bytes | None]:
+        """Return the changelog record of a value; `None`: it is removed."""
+        raise NotImplementedError
+
+    def restore_record(self, key: bytes, value: bytes | None) -> None:
+        """Restore a record of the changelog."""
+        raise NotImplementedError

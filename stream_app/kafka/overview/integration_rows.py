@@ -11,8 +11,7 @@ import msgspec
 
 from stream_app.domain.configuration.integrations import read_integration
 from stream_app.domain.delivery.auto_disable import WINDOW_HOURS
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.notices.subscriptions import SYSTEM

@@ -22,13 +22,12 @@ from pydantic import SecretStr
 from stream_app.domain.alerts.alert import fired_alert
 from stream_app.domain.alerts.threshold_text import render_alert
 from stream_app.domain.configuration.clients import Client
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
 from stream_app.domain.delivery.finished_deliveries import (
     REMEMBER_MS,
     FinishedDelivery,
     encode_finished,
 )
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Delivery, delivery_of, encode_delivery
 from stream_app.domain.delivery.state import DeliveryStatus
 from stream_app.domain.delivery.transitions import new_state

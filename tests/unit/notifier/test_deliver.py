@@ -13,8 +13,7 @@ from structlog.testing import capture_logs
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.statuses import decode_status
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import (
     Checked,
     Delivery,

@@ -9,8 +9,7 @@ import msgspec
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.delivery.auto_disable import JudgeRules
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import (
     Delivery,
     Result,

@@ -11,8 +11,7 @@ import pytest
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.statuses import FAILED_SHARE, IntegrationStatus
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel, Delivery, encode_delivery
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import KafkaUnreachableError

@@ -19,7 +19,6 @@ from stream_app.domain.delivery.auto_disable import (
     JudgeRules,
     Occasion,
     Verdict,
-    judge_record,
 )
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.retry_schedule import WAITS_SECONDS
@@ -203,7 +202,7 @@ def test_a_crash_anywhere_and_a_replay_miscount_nothing(
         first.confirm(cut)
         for place, (key, value) in enumerate(cut):
             if not part or place not in lost:
-                copy.restore_record(*judge_record(key, value))
+                copy.restore_record(*copy.record(key, value))
     assert named(found + run(copy, rows[start:], start)) == named(verdicts)
     for number, judged in copy.judged_epochs.items():
         assert whole.judged_epochs[number].disabled or not judged.disabled
@@ -243,7 +242,7 @@ def named(verdicts: list[Verdict]) -> set[tuple[int, int]]:
 
 
 def test_a_judged_epoch_comes_back_from_its_record() -> None:
-    key, value = judge_record((521, None), JudgedEpoch(7, disabled=True, client_id=1111))
+    key, value = judge().record((521, None), JudgedEpoch(7, disabled=True, client_id=1111))
     assert (key, value) == (b"judge|521", b"[7,true,1111]")
-    assert judge_record((521, 9), Bucket(7, 3, 2, 41)) == (b"judge|521|9", b"[7,3,2,41]")
-    assert judge_record((521, 9), None) == (b"judge|521|9", None)
+    assert judge().record((521, 9), Bucket(7, 3, 2, 41)) == (b"judge|521|9", b"[7,3,2,41]")
+    assert judge().record((521, 9), None) == (b"judge|521|9", None)

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
 from stream_app.domain.delivery.finished_deliveries import (
     REMEMBER_MS,
     FinishedDeliveries,
     FinishedDelivery,
     encode_finished,
 )
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Result
 from stream_app.domain.delivery.state import (
     UNFINISHED,

@@ -14,10 +14,8 @@ from stream_app.domain.delivery.auto_disable import (
     JudgeRules,
     Occasion,
     Verdict,
-    judge_record,
 )
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Delivery, Result, encode_delivery
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
@@ -141,7 +139,7 @@ def test_a_bucket_that_was_left_behind_by_a_crash_does_not_fill_the_hours() -> N
     cut[521, oldest + 2] = Bucket(6, 100, 100, 0)
     copy = judge()
     for row in cut.items():
-        copy.restore_record(*judge_record(*row))
+        copy.restore_record(*copy.record(*row))
     requests(copy, FULL_MS - BUCKET_MS, failed=20)
     assert request(copy, FULL_MS + BUCKET_MS) is None, "only a bucket before the hours"
     assert request(copy, FULL_MS + 2 * BUCKET_MS) is None, "a bucket of an earlier epoch"
@@ -161,7 +159,7 @@ def test_a_restart_from_the_changelog_decides_alike_and_judges_a_result_once() -
     one = judge(accepted=12, failed=17)
     copy = judge()
     for row in one.cut():
-        copy.restore_record(*judge_record(*row))
+        copy.restore_record(*copy.record(*row))
     offset = next(OFFSETS)
     first = one.count(result(FULL_MS), offset, is_exhausted=False)
     assert first == copy.count(result(FULL_MS), offset, is_exhausted=False)
@@ -169,7 +167,7 @@ def test_a_restart_from_the_changelog_decides_alike_and_judges_a_result_once() -
     assert copy.count(result(FULL_MS), offset, is_exhausted=False) is None
     after = judge()
     for row in copy.cut():
-        after.restore_record(*judge_record(*row))
+        after.restore_record(*after.record(*row))
     assert after.count(result(FULL_MS), offset, is_exhausted=False) is None
     assert request(after, FULL_MS) is None, "it is disabled"
 
@@ -190,7 +188,7 @@ def test_results_that_are_read_again_are_not_judged_by_what_came_after_them() ->
     assert run(one) == {None}
     for key, value in one.cut():
         if key != (521, newer_ms // BUCKET_MS):
-            copy.restore_record(*judge_record(key, value))
+            copy.restore_record(*copy.record(key, value))
     assert run(copy) == {None}, "21 of 22 would have failed when the first one came"
     assert copy.totals(521, newer_ms) == one.totals(521, newer_ms) == (62, 21)
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
 from stream_app.domain.delivery.finished_deliveries import REMEMBER_MS, FinishedDelivery
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries, is_reserved
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Cancel, Delivery, Result, encode_delivery
 from stream_app.domain.delivery.retry_schedule import LAST_ATTEMPT
 from stream_app.domain.delivery.state import DeliveryStatus, encode_state
+from stream_app.domain.delivery.stored_deliveries import is_reserved
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.domain.times import HOUR_MS

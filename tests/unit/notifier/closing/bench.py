@@ -10,8 +10,7 @@ import msgspec
 
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.repeat_options import Deduplicate, RepeatOptions
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.records import Delivery, decode_delivery, encode_delivery
 from stream_app.domain.delivery.transitions import new_state
 from stream_app.domain.episodes.reference import EpisodeReference

@@ -14,8 +14,7 @@ from stream_app.domain.alerts.alert import Alert, AlertTrigger
 from stream_app.domain.configuration.integrations import Integration
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID, PULSE_INTEGRATION_ID
 from stream_app.domain.configuration.triggers import Threshold
-from stream_app.domain.delivery.delivery_cut import DeliveryRules
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
+from stream_app.domain.delivery.partition_deliveries import DeliveryRules, PartitionDeliveries
 from stream_app.domain.delivery.reasons import AttemptReason, RouteResult
 from stream_app.domain.delivery.records import Delivery, Result, encode_delivery
 from stream_app.domain.delivery.state import DeliveryState, DeliveryStatus
