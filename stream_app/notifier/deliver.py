@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from stream_app.domain.configuration.reserved import PULSE_INTEGRATION_ID
 from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import (
@@ -25,14 +23,20 @@ from stream_app.domain.delivery.records import (
 from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.delivery.stored_deliveries import DeliveryCut, is_reserved
 from stream_app.domain.delivery.transitions import new_state
-from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.foreign_text.printable import quoted
 from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.domain.pulse.note import PulseNote
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.kafka.dead_letters.writing import MAX_VALUE_BYTES, attempt_of, epoch_of, number_of
+from stream_app.kafka.dead_letters.writing import (
+    attempt_of,
+    decoded,
+    epoch_of,
+    number_of,
+)
 from stream_app.kafka.engine.flush import Flush
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.state_table import StateTable
@@ -221,40 +225,33 @@ class DeliverStage:
         return not self._held
 
     def _take_delivery(self, state: PartitionDeliveries, partition: int, record: Any) -> None:
-        size = len(record.value or b"")
-        if size > MAX_VALUE_BYTES:
-            why = f"it has {size} bytes, more than {MAX_VALUE_BYTES}: its state would fit no record"
-            self._reject(partition, record, DeadLetterReason.TOO_LARGE, why)
-            return
         try:
-            delivery = decode_delivery(record.value or b"")
-        except msgspec.ValidationError as error:
-            self._reject(partition, record, DeadLetterReason.WRONG_TYPE, str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._reject(partition, record, DeadLetterReason.UNDECODABLE, str(error))
-        else:
-            if is_reserved(delivery.id):
-                why = f"id {quoted(delivery.id)} is not one of a delivery"
-                self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
-                return
-            if delivery.episode is not None:
-                state.add_create(delivery, record.offset, record.timestamp)
-            state.add_delivery(
-                new_state(
-                    delivery,
-                    record.value,
-                    record.offset,
-                    record.timestamp,
-                    redrives=attempt_of(record.headers) - 1,
-                    epoch=epoch_of(record.headers),
-                    alerted_ms=number_of(record.headers, ALERTED_HEADER) or 0,
-                )
+            delivery = decoded(decode_delivery, record.value, ": its state would fit no record")
+        except RejectedEventError as error:
+            self._reject(partition, record, error.reason, str(error))
+            return
+        if is_reserved(delivery.id):
+            why = f"id {quoted(delivery.id)} is not one of a delivery"
+            self._reject(partition, record, DeadLetterReason.WRONG_TYPE, why)
+            return
+        if delivery.episode is not None:
+            state.add_create(delivery, record.offset, record.timestamp)
+        state.add_delivery(
+            new_state(
+                delivery,
+                record.value,
+                record.offset,
+                record.timestamp,
+                redrives=attempt_of(record.headers) - 1,
+                epoch=epoch_of(record.headers),
+                alerted_ms=number_of(record.headers, ALERTED_HEADER) or 0,
             )
+        )
 
     def _take_result(self, state: PartitionDeliveries, partition: int, record: Any) -> None:
         try:
             result = decode_result(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except DECODE_ERRORS as error:
             self._repeated.warn(
                 "delivery_result_unreadable",
                 partition=partition,

@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
-from stream_app.domain.alerts.alert import Alert, NoticeAlert, decode_alert
+from stream_app.domain.alerts.alert import decode_alert
 from stream_app.domain.configuration.reserved import PULSE_CLIENT_ID
 from stream_app.domain.delivery.reasons import RouteResult
 from stream_app.domain.episodes.episode import Series
@@ -25,9 +23,9 @@ from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import (
-    MAX_VALUE_BYTES,
     dead_letter,
     dead_letter_headers,
+    decoded,
 )
 from stream_app.kafka.engine.flush import Flush, StageTable
 from stream_app.kafka.engine.progress_stage import ProgressStage
@@ -83,9 +81,11 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
             if record.offset <= state.offset:
                 continue
             try:
-                self._alerts.append(TakenAlert(partition, record, _decode(record.value)))
+                alert = decoded(decode_alert, record.value)
             except RejectedEventError as error:
                 self._reject(partition, record, error)
+            else:
+                self._alerts.append(TakenAlert(partition, record, alert))
         state.note_time(records[-1].timestamp)
         self.advance(partition, records[-1].offset)
 
@@ -203,16 +203,3 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
             reason=error.reason,
             why=str(error),
         )
-
-
-def _decode(value: bytes | None) -> Alert | NoticeAlert:
-    if value is not None and len(value) > MAX_VALUE_BYTES:
-        raise RejectedEventError(
-            DeadLetterReason.TOO_LARGE, f"it has {len(value)} bytes, more than {MAX_VALUE_BYTES}"
-        )
-    try:
-        return decode_alert(value or b"")
-    except msgspec.ValidationError as error:
-        raise RejectedEventError(DeadLetterReason.WRONG_TYPE, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RejectedEventError(DeadLetterReason.UNDECODABLE, str(error)) from None

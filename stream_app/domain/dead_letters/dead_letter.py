@@ -10,6 +10,7 @@ import msgspec
 
 from stream_app.domain.delivery.records import delivery_id
 from stream_app.domain.errors import UsageError
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.foreign_text.printable import quoted
 
 
@@ -133,7 +134,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def _owner(self) -> _Owner:
         try:
             return _decode_owner(self.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except DECODE_ERRORS:
             return _NO_OWNER
 
     def _key_number(self) -> int | None:

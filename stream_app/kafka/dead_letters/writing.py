@@ -11,18 +11,21 @@ producer can write a mark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from stream_app import __version__
-from stream_app.domain.errors import DeadLetterReason
+from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.domain.events.parts import DECODE_ERRORS
 from stream_app.domain.events.parts_decoder import Rejected
 from stream_app.domain.formats import LETTER_FORMAT, LETTER_FORMAT_HEADER
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.records.unreadable_batches import UnreadableBatch
 from stream_app.kafka.state.send import Send
+
+Decodable = TypeVar("Decodable")
 
 MAX_MESSAGE_CHARS = 512
 #: These bounds keep a dead letter below what a topic takes by default (1 MiB with its headers). A
@@ -152,6 +155,27 @@ def dead_letter(
         return Send(topic, key, value[:MAX_VALUE_BYTES], headers=[*headers, size])
     # A record needs a key or a value; one that has neither gets an empty value.
     return Send(topic, key, b"" if key is None and value is None else value, headers=headers)
+
+
+def decoded(
+    decode: Callable[[bytes], Decodable], value: bytes | None, too_large: str = ""
+) -> Decodable:
+    """Decode a record's value, which must fit into a dead letter.
+
+    Raises:
+        RejectedEventError: it is too large (for the reason `too_large`, if there is another one),
+            cannot be decoded, or has another type.
+    """
+    value = value or b""
+    if len(value) > MAX_VALUE_BYTES:
+        why = f"it has {len(value)} bytes, more than {MAX_VALUE_BYTES}{too_large}"
+        raise RejectedEventError(DeadLetterReason.TOO_LARGE, why)
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        raise RejectedEventError(DeadLetterReason.WRONG_TYPE, str(error)) from None
+    except DECODE_ERRORS as error:
+        raise RejectedEventError(DeadLetterReason.UNDECODABLE, str(error)) from None
 
 
 def event_dead_letters(

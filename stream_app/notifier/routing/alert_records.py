@@ -93,7 +93,7 @@ class AlertRecords:
             if integration is None:
                 delivery = delivery_of(alert, message, integration_id)
             elif integration.repeats.has_episodes and isinstance(alert, Alert):
-                window = take_alert(alert, message, integration, episodes, taken.arrival)
+                window = take_alert(alert, message, integration, episodes, taken)
                 windows.append(window)
                 sends.extend(self._window_sends(taken, window, refuse))
                 if any(isinstance(record, Folded) for record in window.records):

@@ -9,7 +9,6 @@ from typing import Any
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.dead_letters.writing import attempt_of, integrations_of
-from stream_app.notifier.routing.window_deliveries import Arrival
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,9 @@ class TakenAlert:
         return dict.fromkeys(n for n in self.alert.integration_ids if not only or n in only)
 
     @property
-    def arrival(self) -> Arrival:
-        """How the alert came. A person has sent it again if it has been tried before."""
-        record = self.record
-        return Arrival(record.offset, record.timestamp, attempt_of(record.headers) > 1)
+    def is_redriven(self) -> bool:
+        """Whether a person has sent the alert again: it has been tried before."""
+        return attempt_of(self.record.headers) > 1
 
 
 @dataclass(frozen=True)

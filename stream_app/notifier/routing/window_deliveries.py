@@ -35,17 +35,10 @@ from stream_app.domain.episodes.partition_episodes import PartitionEpisodes
 from stream_app.domain.episodes.reference import EpisodeReference
 from stream_app.domain.episodes.repeat_text import note_text, repeat_message
 from stream_app.domain.errors import DeadLetterReason, RejectedEventError
+from stream_app.notifier.routing.taken_alert import TakenAlert
 
 _MOST_ID_CHARS = 1000
 _INT64 = 2**63
-
-
-class Arrival(NamedTuple):
-    """How an alert came: its offset, its record's time (Unix ms), and whether a person sent it."""
-
-    offset: int
-    timestamp_ms: int
-    is_redriven: bool = False
 
 
 class WindowOutcome(NamedTuple):
@@ -64,9 +57,9 @@ def take_alert(
     message: Message,
     integration: Integration,
     episodes: PartitionEpisodes,
-    arrival: Arrival,
+    taken: TakenAlert,
 ) -> WindowOutcome:
-    """Return what becomes of the window of an alert; `episodes` are not changed.
+    """Return what becomes of the window of an alert that was taken; `episodes` do not change.
 
     Raises:
         RejectedEventError: no detector has written such an alert.
@@ -77,9 +70,9 @@ def take_alert(
         window,
         integration.repeats,
         integration.epoch,
-        arrival.offset,
-        arrival.timestamp_ms // 1000,
-        is_redriven=arrival.is_redriven,
+        taken.record.offset,
+        taken.record.timestamp // 1000,
+        is_redriven=taken.is_redriven,
     )
     if decision is None:
         return WindowOutcome(series, state)
