@@ -21,7 +21,7 @@ from stream_app.domain.delivery.state import DeliveryState
 from stream_app.domain.delivery.transitions import remaining_wait_ms
 from stream_app.domain.pacing.due_queue import DueQueue
 from stream_app.kafka.cluster.broker_clock import BrokerClock
-from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership
+from stream_app.kafka.engine.ownership import POLL_SECONDS, Ownership, run_beside
 from stream_app.setting_groups import DeliverySettings
 
 #: An answer that takes longer is slow.
@@ -134,8 +134,7 @@ class Sender:
     async def start(self) -> None:
         """Open the client, and start to send what is scheduled."""
         await self._resources.enter_async_context(self._client)
-        self._loop = asyncio.create_task(self._run(), name="sender")
-        self._loop.add_done_callback(self._end_on_error)
+        self._loop = run_beside(self._ownership, self._run(), "sender")
 
     async def stop(self) -> None:
         """Start no more requests; give those in flight time to end and to write their results.
@@ -170,10 +169,9 @@ class Sender:
             return POLL_SECONDS  # a rebalance: `clear` comes before it is over
         now_ms = self._clock.steady_ms()
         for job in self._queue.take(now_ms):
-            task = asyncio.create_task(self._attempt(job, self._generation))
+            task = run_beside(self._ownership, self._attempt(job, self._generation))
             self._attempts.add(task)
             task.add_done_callback(self._attempts.discard)
-            task.add_done_callback(self._end_on_error)
         due_ms = self._queue.next_due_ms()
         return None if due_ms is None else min((due_ms - now_ms) / 1000, MAX_SLEEP_SECONDS)
 
@@ -227,7 +225,3 @@ class Sender:
             self._queue.discard(job.state.id)
         self._queue.release(job.state.id)
         self._wake.set()
-
-    def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._ownership.give_up(error)

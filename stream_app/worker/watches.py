@@ -11,6 +11,7 @@ from stream_app.domain.topics import ROLE_SOURCES
 from stream_app.kafka.cluster.broker_clock import watch_time
 from stream_app.kafka.configuration.reader import ConfigurationReader
 from stream_app.kafka.engine.app import StreamApp
+from stream_app.kafka.engine.ownership import run_beside
 from stream_app.kafka.sign_in.sign_in import sign_in
 from stream_app.kafka.state.topic_partitions import check_growth
 from stream_app.kafka.watch.lag import LagMeter
@@ -76,15 +77,8 @@ class Watches:
         """Start the watches; cancel the tasks to stop them."""
         app = self._app
         work = (self._watch_work(), watch_time(app.settings, app.clock), self._topic_watch.run())
-        watching = [asyncio.create_task(one) for one in work]
-        for task in watching:
-            task.add_done_callback(self._end_on_error)
-        return watching
-
-    def _end_on_error(self, task: asyncio.Task[Any]) -> None:
-        """End the worker: without its watches it would look well whatever happens."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._app.ownership.give_up(error)
+        # An error ends the worker: without its watches it would look well whatever happens.
+        return [run_beside(app.ownership, one) for one in work]
 
     async def _watch_work(self) -> None:
         """Keep health and metrics up to date; end the app if it can do no more work."""

@@ -28,7 +28,7 @@ from stream_app.domain.formats import require_known_formats
 from stream_app.kafka.engine.batched_sends import PartitionName
 from stream_app.kafka.engine.consumer import BatchingConsumer
 from stream_app.kafka.engine.flush import Flush, FlushLimits
-from stream_app.kafka.engine.ownership import Ownership
+from stream_app.kafka.engine.ownership import Ownership, run_beside
 from stream_app.kafka.engine.record_batches import BatchValue
 from stream_app.kafka.engine.stage import Stage
 from stream_app.kafka.engine.time_slice import TimeSlice
@@ -229,10 +229,9 @@ class FlushLoop:
         taken, self._taken, self._events = self._taken, [], 0
         dead_letters, self._dead_letters = self._dead_letters, []
         self._last_cut = time.monotonic()
-        self._in_flight = asyncio.create_task(
-            self._send_flush(flush, dead_letters, taken, self._generation)
-        )
-        self._in_flight.add_done_callback(self._end_on_error)
+        # Its error ends the process at once: an agent that waits for batches would not notice it.
+        sending = self._send_flush(flush, dead_letters, taken, self._generation)
+        self._in_flight = run_beside(self._ownership, sending)
 
     async def _send_flush(
         self, flush: Flush[Any], dead_letters: list[Send], taken: list[Any], generation: int
@@ -260,8 +259,3 @@ class FlushLoop:
         for (topic, partition), offsets in (await self._producer.produce_step(step)).items():
             if (table := tables[topic]) is not None:
                 written[table, partition] += offsets
-
-    def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        """End the process at once: an agent that waits for batches would not notice the error."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._ownership.give_up(error)

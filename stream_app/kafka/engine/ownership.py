@@ -8,7 +8,8 @@ and that the broker has accepted a heartbeat lately.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from stream_app.kafka.engine.consumer import BatchingConsumer
 from stream_app.logs import get_logger
@@ -81,3 +82,17 @@ class Ownership:
         """
         log.error("agent_failed", error=str(error) or type(error).__name__, exc_info=error)
         self._assignment.fail(error)
+
+
+def run_beside(
+    ownership: Ownership, work: Coroutine[Any, Any, None], name: str | None = None
+) -> asyncio.Task[None]:
+    """Run a task beside the agents; its error ends the process, or nobody would notice it."""
+
+    def end(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            ownership.give_up(error)
+
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(end)
+    return task

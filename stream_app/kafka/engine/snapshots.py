@@ -28,7 +28,7 @@ from stream_app.kafka.cluster.admin import Admin
 from stream_app.kafka.cluster.connection import connection_options
 from stream_app.kafka.cluster.consumers import close
 from stream_app.kafka.engine.batched_sends import PartitionName
-from stream_app.kafka.engine.ownership import Ownership
+from stream_app.kafka.engine.ownership import Ownership, run_beside
 from stream_app.kafka.records.fetched_records import lean_records
 from stream_app.kafka.state.packed_table import PackedTable
 from stream_app.kafka.state.send import Send
@@ -89,13 +89,8 @@ class Snapshots:
 
     async def start(self) -> None:
         """Start to look for snapshots that are due."""
-        self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(self._end_on_error)
-
-    def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        """End the worker: without snapshots restarts would silently take longer and longer."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._app.ownership.give_up(error)
+        # Its error ends the worker: without snapshots restarts would take longer and longer.
+        self._task = run_beside(self._app.ownership, self._run())
 
     async def stop(self) -> None:
         """Stop; a snapshot that is being written stays incomplete."""

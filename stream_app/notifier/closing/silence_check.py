@@ -20,7 +20,7 @@ from stream_app.domain.errors import KafkaRefusedError, StreamAppError
 from stream_app.domain.formats import format_headers
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.kafka.engine.ownership import Ownership
+from stream_app.kafka.engine.ownership import Ownership, run_beside
 from stream_app.kafka.state.send import Send
 from stream_app.logs import get_logger
 from stream_app.metrics import Metrics
@@ -126,8 +126,7 @@ class SilenceCheck:
 
     async def start(self) -> None:
         """Start to look."""
-        self._task = asyncio.create_task(self._run(), name="silence check")
-        self._task.add_done_callback(self._end_on_error)
+        self._task = run_beside(self._ownership, self._run(), "silence check")
 
     async def stop(self) -> None:
         """Stop looking; the next owner goes on."""
@@ -135,10 +134,6 @@ class SilenceCheck:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self._cluster.close()
-
-    def _end_on_error(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._ownership.give_up(error)
 
     async def _run(self) -> None:
         await self._check_rights()
