@@ -22,8 +22,7 @@ from stream_app.kafka.state.state_table import StateTable
 from stream_app.key_ring import KeyRing, secret_keys_of
 from stream_app.metrics import Metrics
 from stream_app.notifier.attempt import Attempts
-from stream_app.notifier.closing.cluster import Cluster
-from stream_app.notifier.closing.positions import way_to_close
+from stream_app.notifier.closing.positions import Cluster, way_to_close
 from stream_app.notifier.closing.silence_check import SilenceCheck
 from stream_app.notifier.deliver import DeliverStage
 from stream_app.notifier.dry_run import DryAttempts
