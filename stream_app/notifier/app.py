@@ -31,7 +31,8 @@ from stream_app.notifier.operator_integration.usability import OperatorUsability
 from stream_app.notifier.pulse.heartbeat import PingedHeartbeat
 from stream_app.notifier.pulse.passing import passing, watched
 from stream_app.notifier.pulse.report import PulseReport
-from stream_app.notifier.pulse.service import Pulse, PulseTimes
+from stream_app.notifier.pulse.service import Pulse
+from stream_app.notifier.pulse.times import PulseTimes
 from stream_app.notifier.reconcile import Reconciler
 from stream_app.notifier.results_gate import ResultsGate
 from stream_app.notifier.route import RouteStage

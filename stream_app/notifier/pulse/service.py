@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -32,20 +32,11 @@ from stream_app.notifier.operator_integration.notices import OperatorNotices
 from stream_app.notifier.pulse.facts import FactsReader, PulseFacts
 from stream_app.notifier.pulse.heartbeat import PingedHeartbeat
 from stream_app.notifier.pulse.report import PulseReport
+from stream_app.notifier.pulse.times import PulseTimes
 
 log = get_logger(__name__)
 
-INTERVAL_SECONDS = 60.0
-#: How long an event may take, and deliveries that are due may wait for any sign of life.
-LATE_SECONDS = 60.0
-WAITING_SECONDS = 120.0
-#: Time between two looks while something stops the pulse, and how old facts may be for a ping.
-LOOK_SECONDS = 5.0
-#: Shortest times in tests, which shorten all waits: a busy machine needs them.
-LEAST_INTERVAL_SECONDS = 1.0
-LEAST_LATE_SECONDS = 8.0
-LEAST_LOOK_SECONDS = 0.3
-#: Longest wait for the broker's acknowledgement of an event.
+#: Longest wait for the broker's acknowledgement of a record.
 SEND_SECONDS = 10.0
 KEY = str(PULSE_INTEGRATION_ID).encode()
 
@@ -203,14 +194,9 @@ class Pulse:
         made = probe(self._kinds[topic], self._last_sent_ms)
         # Noted first: it may have come through before the broker's acknowledgement is read.
         self._rounds.sent(place, made.delivery_id, clock.steady_ms())
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await (
-                    await self._app.produce(
-                        topic, KEY, made.value, partition, [(PULSE_HEADER, b"1")]
-                    )
-                )
-        except (KafkaError, TimeoutError) as error:
+        headers = [(PULSE_HEADER, b"1")]
+        error = await _failure(self._produce(topic, KEY, made.value, partition, headers))
+        if error is not None:
             why = f"no event can be sent to {topic} partition {partition}: {error_text(error)}"
             self._send_stops.append(PulseStop(PulseReason.EVENT_NOT_SENT, why))
 
@@ -289,9 +275,7 @@ class Pulse:
         since_ms = self._report.well_ms or 0
         notice = pulse_stopped(self._worker, since_ms, self._pinged_ms, stops)
         for send in self._operator.sends(notice):
-            with contextlib.suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(SEND_SECONDS):
-                    await (await self._app.produce(send.topic, send.key, send.value))
+            await _failure(self._produce(send.topic, send.key, send.value))
 
     async def _tell_owner(self, generation: int) -> None:
         """Tell the owner, once in a round, of deliveries that nobody sends here."""
@@ -312,24 +296,23 @@ class Pulse:
             pinged_at_ms=self._pinged_ms,
             stops=bounded(stops),
         )
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(SEND_SECONDS):
-                await self._write(self._partition, note)
+        await _failure(self._write(self._partition, note))
 
-
-class PulseTimes:
-    """The times of the pulse, shortened by the scale of tests."""
-
-    def __init__(self, scale: float) -> None:
-        interval = max(INTERVAL_SECONDS * scale, LEAST_INTERVAL_SECONDS)
-        self.interval_ms = round(interval * 1000)
-        self.late_ms = round(max(LATE_SECONDS * scale, LEAST_LATE_SECONDS) * 1000)
-        self.waiting_ms = round(max(WAITING_SECONDS * scale, LEAST_LATE_SECONDS) * 1000)
-        self.patience_ms = 2 * self.interval_ms + self.late_ms // 2
-        self.look_seconds = max(LOOK_SECONDS * scale, LEAST_LOOK_SECONDS)
+    async def _produce(self, *record: Any) -> None:
+        await (await self._app.produce(*record))
 
 
 def _log_end(task: asyncio.Task[None]) -> None:
     """Log that the loop has ended by itself: the heartbeat will tell a person."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("pulse_failed", error=error_text(error), exc_info=error)
+
+
+async def _failure(sending: Awaitable[None]) -> KafkaError | TimeoutError | None:
+    """Wait until the broker has acknowledged a record; return what prevented it."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await sending
+    except (KafkaError, TimeoutError) as error:
+        return error
+    return None
