@@ -7,28 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.dlq.selection import check_places, meant, selecting
+from stream_app.cli.dlq.selection import all_option, check_places, meant, place_option, selecting
 from stream_app.cli.output import print_json, print_table, say
 from stream_app.cli.parameters import end_undone, start_command, yes_option
 from stream_app.domain.dead_letters.dead_letter_index import DeadLetterIndex
 from stream_app.kafka.dead_letters.reading import DeadLetterLog
-from stream_app.kafka.dead_letters.redrive import BATCH, Redriver
+from stream_app.kafka.dead_letters.redrive import Redriver, in_batches
 from stream_app.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from stream_app.domain.dead_letters.dead_letter import DeadLetter
-
 
 @click.command(epilog="Example: stream-app dlq dismiss events.hits --reason undecodable --yes")
 @selecting
-@click.option(
-    "--place", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
-)
-@click.option(
-    "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
-)
+@place_option
+@all_option
 @yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def dismiss(
@@ -73,12 +67,7 @@ async def _dismiss(
         counts = index.summary()
         if not yes or not len(index):
             return counts
-        batch: list[DeadLetter] = []
         async with Redriver(settings) as redriver:
-            async for letter in log.read(index.offsets()):
-                batch.append(letter)
-                if len(batch) == BATCH:
-                    await redriver.dismiss(batch)
-                    batch = []
-            await redriver.dismiss(batch)
+            async for batch in in_batches(log.read(index.offsets())):
+                await redriver.dismiss(batch)
     return counts

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.dlq.selection import check_places, flat_headers, meant, selecting, shown_bytes
+from stream_app.cli.dlq.selection import (
+    all_option,
+    check_places,
+    flat_headers,
+    meant,
+    place_option,
+    selecting,
+    shown_bytes,
+)
 from stream_app.cli.output import print_json, print_line, say, text_of
 from stream_app.cli.parameters import formerly, start_command
 from stream_app.domain.configuration.kinds import Kind
@@ -22,13 +30,13 @@ from stream_app.kafka.cluster.admin import Admin, contract_counts
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.kafka.dead_letters.reading import DeadLetterLog, sources_of
-from stream_app.kafka.dead_letters.redrive import BATCH, Redriver, read_accepted, redriven
+from stream_app.kafka.dead_letters.redrive import Redriver, in_batches, read_accepted, redriven
 from stream_app.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
+    from stream_app.domain.dead_letters.dead_letter import Place
     from stream_app.domain.dead_letters.redrive_rules import RedriveRecipient
     from stream_app.kafka.dead_letters.redrive import Redriven
 
@@ -43,14 +51,10 @@ _KNOWN_BY_ID = (Topic.ALERTS, Topic.DELIVERIES)
     epilog="Example: stream-app dlq redrive deliveries --integration 521 --from 2h --dry-run"
 )
 @selecting
-@click.option(
-    "--place", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
-)
+@place_option
 @formerly("--offset", "--place", "places", multiple=True)
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="Only the oldest N.")
-@click.option(
-    "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
-)
+@all_option
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would be sent; --json shows it whole."
 )
@@ -125,12 +129,14 @@ class _Run:
             if not len(self.index):
                 return
             await self._read_facts()
+            records = self._records(log)
             if self.dry_run:
-                async for letter in log.read(self.index.offsets()):
-                    self._record_for(letter)
+                async for sent in records:
+                    self._show(sent, "would_redrive", sent.partition, None)
                 return
             async with Redriver(self.settings) as redriver:
-                await self._send_all(log, redriver)
+                async for batch in in_batches(records):
+                    await self._send(redriver, batch)
 
     def finish(self) -> None:
         """Say what has been done.
@@ -179,18 +185,26 @@ class _Run:
             self.settings, ids, max(0, since_ms - MAX_CLOCK_DIFFERENCE_MS)
         )
 
-    async def _send_all(self, log: DeadLetterLog, redriver: Redriver) -> None:
-        batch: list[Redriven] = []
+    async def _records(self, log: DeadLetterLog) -> AsyncIterator[Redriven]:
+        """Yield the records to be sent for the dead letters, and say why there is none for some."""
         async for letter in log.read(self.index.offsets()):
-            if (sent := self._record_for(letter)) is not None:
-                batch.append(sent)
-            if len(batch) == BATCH:
-                await self._send(redriver, batch)
-                batch = []
-        await self._send(redriver, batch)
+            source = self.sources[letter.place.topic]
+            why = why_not_redriven(letter, source, self.accepted, self.recipients, force=self.force)
+            if why:
+                if self.index.selection.places:
+                    self.problem = f"{letter.place} is not redriven: {why}"
+                self._skip(letter.place, why)
+                continue
+            epoch = None
+            if letter.kind is DeadLetterKind.DELIVERY:
+                for number in letter.integration_ids:
+                    self.to_integration[number] += 1
+                    if number in self.recipients:
+                        epoch = self.recipients[number].epoch
+            yield redriven(letter, source, self.partitions.get(source, 0), epoch)
 
     async def _send(self, redriver: Redriver, batch: Sequence[Redriven]) -> None:
-        for outcome in await redriver.send(batch) if batch else ():
+        for outcome in await redriver.send(batch):
             if outcome.problem:
                 self.problem = f"{outcome.sent.dead_letter.place}: {outcome.problem}"
                 self._skip(outcome.sent.dead_letter.place, outcome.problem)
@@ -199,26 +213,6 @@ class _Run:
         if time.monotonic() - self.reported >= PROGRESS_SECONDS:
             self.reported = time.monotonic()
             say(f"{self.done.total()} of {len(self.index)} letters")
-
-    def _record_for(self, letter: DeadLetter) -> Redriven | None:
-        """Return the record to be sent for a dead letter, or say why there is none."""
-        source = self.sources[letter.place.topic]
-        why = why_not_redriven(letter, source, self.accepted, self.recipients, force=self.force)
-        if why:
-            if self.index.selection.places:
-                self.problem = f"{letter.place} is not redriven: {why}"
-            self._skip(letter.place, why)
-            return None
-        epoch = None
-        if letter.kind is DeadLetterKind.DELIVERY:
-            for number in letter.integration_ids:
-                self.to_integration[number] += 1
-                if number in self.recipients:
-                    epoch = self.recipients[number].epoch
-        sent = redriven(letter, source, self.partitions.get(source, 0), epoch)
-        if self.dry_run:
-            self._show(sent, "would_redrive", sent.partition, None)
-        return sent
 
     def _skip(self, place: Place, why: str) -> None:
         self.done["skipped"] += 1

@@ -35,6 +35,14 @@ _OPTIONS = (
     time_options("Only those that became dead letters"),
 )  # fmt: skip
 
+#: Further options of the commands that change dead letters.
+place_option = click.option(
+    "--place", "places", metavar="PLACE", multiple=True, help="Only the letter at this place."
+)
+all_option = click.option(
+    "--all", "is_all", is_flag=True, help="All dead letters; needed if nothing else selects some."
+)
+
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the arguments and options that select dead letters to a command."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -37,10 +37,12 @@ from stream_app.kafka.dead_letters.writing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from stream_app.domain.dead_letters.dead_letter import DeadLetter, Place
     from stream_app.settings import Settings
+
+Batched = TypeVar("Batched")
 
 #: Dead letters that are sent before their marks are written; a crash may repeat as many.
 BATCH = 200
@@ -105,6 +107,18 @@ def mark_headers(place: Place, target: str) -> list[tuple[str, bytes]]:
         ("x-app-version", __version__.encode()),
         (LETTER_FORMAT_HEADER, b"%d" % LETTER_FORMAT),
     ]
+
+
+async def in_batches(items: AsyncIterator[Batched]) -> AsyncIterator[list[Batched]]:
+    """Yield items in lists of `BATCH`; the last one may be shorter."""
+    batch: list[Batched] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 class Redriver:
