@@ -48,12 +48,7 @@ class ResultsReader(Protocol):
 
 
 class ResultsGate:
-    """Open for a partition once the results that were there when it closed have been read.
-
-    Args:
-        app: runs the watch; its consumer knows the topic's ends.
-        topic: name of the topic of results.
-    """
+    """Open for a partition once the results that were there when it closed have been read."""
 
     def __init__(self, app: ResultsReader, topic: str) -> None:
         self._app = app

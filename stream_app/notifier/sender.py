@@ -60,12 +60,7 @@ class Sender:
 
     Args:
         client: is opened when the service starts, and closed when it stops.
-        make_attempt: makes one attempt.
-        write_result: writes the result to its topic.
-        ownership: tells whether the partitions are still this worker's.
-        settings: the limits on requests in flight.
         stop_seconds: how long requests in flight may continue when the service is stopped.
-        clock: the brokers' time, and a clock that is never set.
     """
 
     def __init__(

@@ -52,16 +52,7 @@ class _DroppedError(Exception):
 
 
 class StatusChecks:
-    """A service beside the sender.
-
-    Args:
-        resolve: finds an integration as it is configured now.
-        write: writes the result of a check.
-        ownership: tells whether the partitions are still this worker's.
-        settings: the share of requests that is checked, and the timeouts.
-        metrics: counts the results.
-        now_ms: the wall clock, Unix ms.
-    """
+    """A service beside the sender."""
 
     def __init__(
         self,

@@ -97,13 +97,7 @@ def dismissed_text(place: Place) -> str:
 
 
 def advice(reason: str, place: Place, integration_ids: Sequence[int]) -> str:
-    """Return what a person does about a dead letter of a reason, which is whole and open.
-
-    Args:
-        reason: why it is a dead letter.
-        place: where it lies.
-        integration_ids: those that it is for.
-    """
+    """Return what a person does about a dead letter that is whole and open, by its reason."""
     try:
         text = NEXT_STEPS[DeadLetterReason(reason)]
     except ValueError:

@@ -261,9 +261,7 @@ def _order(value: Bucket | JudgedEpoch) -> tuple[int, int]:
 def status_of(verdict: Verdict, told: Sequence[int]) -> IntegrationStatus:
     """Return the status of the integration that a verdict disables.
 
-    Args:
-        verdict: of the judge.
-        told: the client's other integrations that get the message of it.
+    `told` are the client's other integrations, which get the message of it.
     """
     return IntegrationStatus(
         integration_id=verdict.integration_id,

@@ -39,9 +39,6 @@ class Dependents:
     """The notes and closes of one partition, and the open alerts that they are for.
 
     Args:
-        states: the partition's deliveries.
-        alerts: its open alerts.
-        change: replaces a state.
         scale: factor on the waits; 1 except in tests.
     """
 
@@ -92,12 +89,9 @@ class Dependents:
         return self._next(waiting, state.since_ms)
 
     def follow(self, delivery_id: str, alias: str, timestamp_ms: int) -> None:
-        """Let go on what has waited for a delivery that has ended.
+        """Release what has waited for a delivery, which a record of this time has ended.
 
-        Args:
-            delivery_id: of the delivery.
-            alias: of its alert, if that is to be closed some day.
-            timestamp_ms: of the record that ended it.
+        `alias` is that of its alert, if that is to be closed some day.
         """
         for note in self._states.waiting_for(delivery_id):
             self._reconsider(note, timestamp_ms)

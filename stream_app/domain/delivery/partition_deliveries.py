@@ -51,12 +51,7 @@ class DeliveryRules:
 
 
 class PartitionDeliveries(StoredDeliveries):
-    """The deliveries of one partition of `deliveries` and `delivery-results`.
-
-    Args:
-        topics: names of the two topics, in this order.
-        rules: what the settings say.
-    """
+    """The deliveries of one partition of `deliveries` and `delivery-results`."""
 
     def __init__(self, topics: tuple[str, str], rules: DeliveryRules) -> None:
         super().__init__(topics, Judge(rules.judge))

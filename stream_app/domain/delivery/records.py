@@ -192,15 +192,7 @@ def delivery_of(
     epoch: int = 0,
     options: AlertOptions = NO_OPTIONS,
 ) -> Delivery:
-    """Return the delivery of an alert to one of its integrations.
-
-    Args:
-        alert: that is delivered.
-        message: the alert's rendered message.
-        integration_id: that it is delivered to.
-        epoch: the integration's.
-        options: the integration's.
-    """
+    """Return the delivery of an alert to one of its integrations."""
     return Delivery(
         id=delivery_id(alert.id, integration_id),
         alert_id=alert.id,
@@ -228,9 +220,7 @@ def close_id(alert: OpenAlert) -> str:
 def close_of(alert: OpenAlert, options: AlertOptions = NO_OPTIONS) -> Delivery:
     """Return the delivery that closes an open alert; the same alert gives the same one.
 
-    Args:
-        alert: nothing has come for it for as long as its integration says.
-        options: the integration's.
+    Nothing has come for the alert for as long as its integration says.
     """
     silence = period_text(alert.close_after_seconds)
     return Delivery(

@@ -84,9 +84,5 @@ def next_due_ms(
 
 
 def own_fault_wait_ms(scale: float) -> int:
-    """Return how long a delivery waits after a fault of our own side.
-
-    Args:
-        scale: factor on that wait; 1 except in tests.
-    """
+    """Return how long a delivery waits after a fault of our own side."""
     return math.ceil(OWN_FAULT_WAIT_SECONDS * 1000 * scale)

@@ -77,13 +77,8 @@ def redriven(dead_letter: DeadLetter, topic: str, partitions: int, epoch: int | 
     """Return the record that a dead letter becomes: its key, value and headers, one attempt more.
 
     It goes to the partition it came from, because there `deliver` knows the delivery, and `count`
-    the time. That is the partition of its key, unless the topic has been made anew.
-
-    Args:
-        dead_letter: the dead letter.
-        topic: full name of the topic it goes to.
-        partitions: how many that topic has.
-        epoch: the current epoch of a delivery's integration.
+    the time. That is the partition of its key, unless the topic has been made anew. `epoch` is that
+    of a delivery's integration now.
     """
     ours = {ATTEMPT_HEADER: str(dead_letter.attempt + 1).encode()}
     if epoch is not None:

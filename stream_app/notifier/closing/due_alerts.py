@@ -80,7 +80,6 @@ class DueAlerts:
     """Finds the alerts to be closed that no close is on its way for.
 
     Args:
-        configuration: says which integrations are used, and which have their alerts closed.
         scale: a factor on the silence, 1 except in tests.
     """
 

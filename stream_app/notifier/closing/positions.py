@@ -41,11 +41,7 @@ def way_to_close(names: TopicNames) -> tuple[Passage, ...]:
 
 
 class Cluster:
-    """Reads the positions of passages, on a connection that lasts only while something is asked.
-
-    Args:
-        settings: of the installation.
-    """
+    """Reads the positions of passages, on a connection that lasts only while something is asked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

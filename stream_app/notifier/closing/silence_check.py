@@ -73,16 +73,9 @@ class SilenceCheck:
     """A service beside the agents.
 
     Args:
-        table: holds the open alerts.
-        ownership: tells whether the partitions are still this worker's.
-        cluster: is asked for positions.
         way: from an event to a delivery.
-        send: writes the closes.
         topic: full name of the topic that they are written to.
-        clock: knows the brokers' time.
-        configuration: of the integrations.
         scale: a factor on all waits, 1 except in tests.
-        metrics: shows how many alerts wait.
         wall_ms: this machine's clock, Unix ms.
     """
 

@@ -14,11 +14,7 @@ LONG_MS = 60_000
 
 
 class ClosesWait:
-    """The wait of a worker.
-
-    Args:
-        steady_ms: a clock that is never set.
-    """
+    """The wait of a worker, by a clock that is never set."""
 
     def __init__(self, steady_ms: Callable[[], int]) -> None:
         self._steady_ms = steady_ms
@@ -26,12 +22,9 @@ class ClosesWait:
         self._is_logged = False
 
     def note(self, alerts: int, why: str, *, is_lasting: bool) -> None:
-        """Note that alerts cannot be closed now.
+        """Note that so many alerts cannot be closed now, and why.
 
-        Args:
-            alerts: how many.
-            why: what is in the way.
-            is_lasting: whether time alone does not end it; then it is said at once.
+        If time alone does not end what is in the way, the log says it at once.
         """
         now_ms = self._steady_ms()
         if self._since_ms is None:

@@ -32,13 +32,7 @@ NOT_KNOWN = "whether pings arrive cannot be known from here"
 
 
 class HeartbeatTrial:
-    """Tests one heartbeat.
-
-    Args:
-        target: the heartbeat.
-        report: takes each step as it happens.
-        sleep: waits for a number of seconds.
-    """
+    """Tests one heartbeat."""
 
     def __init__(
         self,

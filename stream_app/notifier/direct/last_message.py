@@ -48,9 +48,7 @@ class LastMessageSender:
     """Sends last messages.
 
     Args:
-        settings: the settings of the installation.
         actor: the command, which the message names.
-        sleep: waits for a number of seconds.
     """
 
     def __init__(

@@ -41,10 +41,6 @@ class Trial:
     """Tests one integration.
 
     Args:
-        settings: the settings of deliveries.
-        keys: opens the integration's key.
-        report: takes each step as it happens.
-        sleep: waits for a number of seconds.
         console_hosts: hosts of links by cloud, before the documented ones.
     """
 

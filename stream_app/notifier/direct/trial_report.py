@@ -98,11 +98,7 @@ def worst(*results: TrialResult) -> TrialResult:
 
 
 class StepReporter:
-    """Reports the steps of a test.
-
-    Args:
-        report: takes each step as it happens.
-    """
+    """Reports the steps of a test."""
 
     def __init__(self, report: Report) -> None:
         self._report = report

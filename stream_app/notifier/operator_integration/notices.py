@@ -14,8 +14,6 @@ class OperatorNotices:
 
     Args:
         integration_id: the operator integration; None: nobody is told.
-        configuration: knows it, as it is now.
-        names: of the installation's topics.
     """
 
     def __init__(

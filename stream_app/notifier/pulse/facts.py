@@ -47,9 +47,7 @@ class FactsReader:
     """Reads the facts. It needs no right to read a topic, but only to describe it.
 
     Args:
-        settings: those of the installation.
         still_ms: how long a partition may have records and not advance.
-        steady_ms: a clock that is never set.
     """
 
     def __init__(self, settings: Settings, still_ms: int, steady_ms: Callable[[], int]) -> None:

@@ -24,12 +24,7 @@ CHECK_MS = 3600 * 1000
 
 
 class PingedHeartbeat:
-    """Pings a heartbeat, and reads it now and then.
-
-    Args:
-        target: the heartbeat.
-        steady_ms: a clock that is never set.
-    """
+    """Pings a heartbeat, and reads it now and then, by a clock that is never set."""
 
     def __init__(self, target: HeartbeatTarget, steady_ms: Callable[[], int]) -> None:
         self._target = target

@@ -18,7 +18,6 @@ class PulseReport:
     rebalance is no failure.
 
     Args:
-        metrics: kept up to date.
         patience_ms: how long the pulse may be silent before the log says so.
     """
 

@@ -57,14 +57,7 @@ class Pulse:
     """Pings heartbeats while this notifier owns the pulse's partition and all is well.
 
     Args:
-        app: the notifier's.
-        table: its deliveries.
-        heartbeat: what is pinged.
-        watch: follows its attempts.
         due_ms: returns since when each integration with due deliveries waits, by the steady clock.
-        write: writes a note to a partition of `delivery-results`.
-        report: says what has stopped the pulse.
-        operator: makes the message to the platform team.
     """
 
     def __init__(

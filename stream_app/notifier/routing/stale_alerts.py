@@ -16,15 +16,7 @@ from stream_app.kafka.state.send import Send
 
 
 class StaleAlerts:
-    """Refuses alerts that are too old, and makes the notices of them.
-
-    Args:
-        max_age_seconds: an older alert is refused.
-        configuration: knows the clients.
-        topic: name of the topic of notices.
-        signer: encodes notices.
-        now_ms: the wall clock, Unix ms.
-    """
+    """Refuses alerts that are too old, and makes the notices of them."""
 
     def __init__(
         self,
