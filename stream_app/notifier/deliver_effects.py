@@ -21,7 +21,11 @@ from stream_app.domain.notices.outgoing import Notice, integration_broken
 from stream_app.domain.notices.signatures import NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.kafka.dead_letters.writing import dead_letter_headers, event_dead_letters
+from stream_app.kafka.dead_letters.writing import (
+    ATTEMPT_HEADER,
+    event_dead_letters,
+    record_dead_letter,
+)
 from stream_app.kafka.state.send import Send
 from stream_app.notifier.deliver_report import DeliveryReports
 from stream_app.notifier.operator_integration.notices import OperatorNotices
@@ -42,17 +46,11 @@ CANCELLATION_TEXTS = {
 class DeliveryRecord:
     """The parts of a delivery's record that its dead letter needs."""
 
+    key: bytes
+    value: bytes
     offset: int
     timestamp: int
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(frozen=True)
-class _Disabling:
-    """The record that disables an integration, and the messages of it."""
-
-    status: Send
-    messages: Sequence[Send]
+    headers: tuple[tuple[str, bytes], ...]
 
 
 #: A partition, a record of it, and what is wrong with the record.
@@ -78,14 +76,11 @@ class DeliverEffects:
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
     ) -> Iterator[Sequence[Send]]:
         """Yield the records of a flush, step by step."""
-        disablings = self._disablings(cuts.values())
-        yield [
-            *self._ends(cuts, rejected),
-            *(one.status for one in disablings),
-            *self._overflows(cuts.values()),
-        ]
-        if disablings:
-            yield [send for one in disablings for send in one.messages]
+        verdicts = [verdict for cut in cuts.values() for verdict in cut.verdicts]
+        statuses, messages = self._disablings(verdicts)
+        yield [*self._ends(cuts, rejected), *statuses, *self._overflows(cuts.values())]
+        if messages:
+            yield messages
 
     def _ends(
         self, cuts: Mapping[int, DeliveryCut], rejected: Sequence[RejectedDelivery]
@@ -99,31 +94,24 @@ class DeliverEffects:
                 elif transition.after.reason:
                     yield _dead_letter_of(self.names, partition, transition)
 
-    def _disablings(self, cuts: Iterable[DeliveryCut]) -> list[_Disabling]:
-        """Return what follows from each verdict: a status, and messages to those who are told."""
-        verdicts = [verdict for cut in cuts for verdict in cut.verdicts]
-        if not verdicts:
-            return []
+    def _disablings(self, verdicts: Sequence[Verdict]) -> tuple[list[Send], list[Send]]:
+        """Return the records that disable integrations, and the messages of it."""
+        view = self.configuration
         ended = {verdict.integration_id for verdict in verdicts}
-        recipients = self.configuration.system_recipients()
-        return [
-            self._disabling(
-                verdict, [n for n in recipients.get(verdict.client_id, ()) if n not in ended]
-            )
-            for verdict in verdicts
-        ]
-
-    def _disabling(self, verdict: Verdict, told: Sequence[int]) -> _Disabling:
-        client = self.configuration.clients.get(verdict.client_id)
-        integration = self.configuration.integrations.get(verdict.integration_id)
-        status = status_of(verdict, told)
-        notice = integration_broken(verdict, status, client, integration)
-        key = str(verdict.integration_id).encode()
-        operator = broken_integration(verdict, notice, client, integration, told)
-        return _Disabling(
-            Send(self.names(Topic.STATUS), key, encode_status(status)),
-            [self._notice(notice), *self.operator.sends(operator)],
-        )
+        recipients = view.system_recipients() if verdicts else {}
+        statuses: list[Send] = []
+        messages: list[Send] = []
+        for verdict in verdicts:
+            told = [n for n in recipients.get(verdict.client_id, ()) if n not in ended]
+            client = view.clients.get(verdict.client_id)
+            integration = view.integrations.get(verdict.integration_id)
+            status = status_of(verdict, told)
+            notice = integration_broken(verdict, status, client, integration)
+            operator = broken_integration(verdict, notice, client, integration, told)
+            key = str(verdict.integration_id).encode()
+            statuses.append(Send(self.names(Topic.STATUS), key, encode_status(status)))
+            messages += [self._notice(notice), *self.operator.sends(operator)]
+        return statuses, messages
 
     def _overflows(self, cuts: Iterable[DeliveryCut]) -> Iterator[Send]:
         """Yield a notice for each integration with too many pending deliveries."""
@@ -157,19 +145,16 @@ def _dead_letter_of(names: TopicNames, partition: int, transition: Transition) -
         why = f"no request could be made until the alert was too old: {result.message}"
     else:
         why = f"{result.attempt} attempts failed, the last one: {result.message}"
-    attempt = ("x-attempt", str(before.redrives + 1).encode())
     is_newer = decode_delivery(before.record).is_of_newer_format
     written = NEWER_DELIVERY_FORMAT if is_newer else DELIVERY_FORMAT
-    return Send(
-        names.dead_letters(Topic.DELIVERIES),
+    record = DeliveryRecord(
         str(before.integration_id).encode(),
         bytes(before.record),
-        headers=dead_letter_headers(
-            DeliveryRecord(before.offset, before.since_ms, (attempt, *written)),
-            names(Topic.DELIVERIES),
-            partition,
-            reason,
-            why,
-            error_class="DeliveryExhausted" if result else "DeliveryCancelled",
-        ),
+        before.offset,
+        before.since_ms,
+        ((ATTEMPT_HEADER, str(before.redrives + 1).encode()), *written),
+    )
+    error_class = "DeliveryExhausted" if result else "DeliveryCancelled"
+    return record_dead_letter(
+        names, Topic.DELIVERIES, partition, record, reason, why, error_class=error_class
     )

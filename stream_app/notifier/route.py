@@ -23,9 +23,8 @@ from stream_app.domain.notices.signatures import NO_SIGNATURES, NoticeSigner
 from stream_app.kafka.cluster.topics import Topic, TopicNames
 from stream_app.kafka.configuration.catching_up import ConfigurationSource, catch_up
 from stream_app.kafka.dead_letters.writing import (
-    dead_letter,
-    dead_letter_headers,
     decoded,
+    record_dead_letter,
 )
 from stream_app.kafka.engine.flush import Flush, StageTable
 from stream_app.kafka.engine.progress_stage import ProgressStage
@@ -36,7 +35,7 @@ from stream_app.metrics import Metrics
 from stream_app.notifier.routing.alert_records import AlertRecords
 from stream_app.notifier.routing.recipients import DELIVERED, Recipients
 from stream_app.notifier.routing.stale_alerts import StaleAlerts
-from stream_app.notifier.routing.taken_alert import RejectedAlert, TakenAlert
+from stream_app.notifier.routing.taken_alert import TakenAlert
 
 log = get_logger(__name__)
 
@@ -70,7 +69,8 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
         #: What has come of the alerts since the last cut.
         self._sends: list[Send] = []
         self._results: Counter[RouteResult] = Counter()
-        self._rejected: list[RejectedAlert] = []
+        self._dead_letters: list[Send] = []
+        self._rejected: Counter[DeadLetterReason] = Counter()
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the alerts of one batch."""
@@ -111,7 +111,7 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
         """Take the alerts since the last cut, and the deliveries that follow from them."""
         while self._alerts:
             self._route(self._alerts.popleft())
-        sends = [*self._sends, *map(self._dead_letter, self._rejected), *self._stale.notices()]
+        sends = [*self._sends, *self._dead_letters, *self._stale.notices()]
         flush = self.flush(sends, partial(self._report, self._results, self._rejected))
         self.reset()
         return flush
@@ -139,17 +139,18 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
         """Forget what is not flushed; it will be read again."""
         super().reset()
         self._alerts = deque()
-        self._sends, self._results, self._rejected = [], Counter(), []
+        self._sends, self._dead_letters = [], []
+        self._results, self._rejected = Counter(), Counter()
         self._stale.reset()
 
     def _report(
-        self, results: Mapping[RouteResult, int], rejected: Sequence[RejectedAlert]
+        self, results: Mapping[RouteResult, int], rejected: Mapping[DeadLetterReason, int]
     ) -> None:
         """Count what an acknowledged flush holds."""
         for result, number in results.items():
             self._metrics.routed.labels(result).inc(number)
-        for alert in rejected:
-            self._metrics.dead_letters.labels(Topic.ALERTS, alert.reason).inc()
+        for reason, number in rejected.items():
+            self._metrics.dead_letters.labels(Topic.ALERTS, reason).inc(number)
 
     def _reject_for_unknown(self, taken: TakenAlert, found: Mapping[int, RouteResult]) -> None:
         """Make a dead letter of an alert for its integrations that were never configured."""
@@ -158,9 +159,7 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
             ids = ", ".join(map(str, unknown))
             text = f"not configured: integration {ids}; the alert's others, if any, have got it"
             reason = DeadLetterReason.UNKNOWN_INTEGRATION
-            self._rejected.append(
-                RejectedAlert(taken.partition, taken.record, reason, text, unknown)
-            )
+            self._add_dead_letter(taken.partition, taken.record, reason, text, unknown)
 
     def _too_large(
         self,
@@ -176,30 +175,38 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
         if series is not None:
             state.forget(series)
         text = f"topic {self._names(Topic.DELIVERIES)} refuses its delivery for its size"
-        reason = DeadLetterReason.TOO_LARGE
-        return self._dead_letter(
-            RejectedAlert(taken.partition, taken.record, reason, text, [integration_id])
+        return record_dead_letter(
+            self._names,
+            Topic.ALERTS,
+            taken.partition,
+            taken.record,
+            DeadLetterReason.TOO_LARGE,
+            text,
+            integration_ids=[integration_id],
         )
-
-    def _dead_letter(self, alert: RejectedAlert) -> Send:
-        record = alert.record
-        headers = dead_letter_headers(
-            record,
-            self._names(Topic.ALERTS),
-            alert.partition,
-            alert.reason,
-            alert.message,
-            integration_ids=alert.integration_ids,
-        )
-        topic = self._names.dead_letters(Topic.ALERTS)
-        return dead_letter(topic, record.key, record.value, headers)
 
     def _reject(self, partition: int, record: Any, error: RejectedEventError) -> None:
-        self._rejected.append(RejectedAlert(partition, record, error.reason, str(error)))
+        self._add_dead_letter(partition, record, error.reason, str(error))
         log.warning(
             "alert_rejected",
             partition=partition,
             offset=record.offset,
             reason=error.reason,
             why=str(error),
+        )
+
+    def _add_dead_letter(
+        self,
+        partition: int,
+        record: Any,
+        reason: DeadLetterReason,
+        text: str,
+        only: Sequence[int] = (),
+    ) -> None:
+        """Add the dead letter of an alert, for `only` some of its integrations or for all."""
+        self._rejected[reason] += 1
+        self._dead_letters.append(
+            record_dead_letter(
+                self._names, Topic.ALERTS, partition, record, reason, text, integration_ids=only
+            )
         )

@@ -178,6 +178,20 @@ def decoded(
         raise RejectedEventError(DeadLetterReason.UNDECODABLE, str(error)) from None
 
 
+def record_dead_letter(
+    names: TopicNames,
+    topic: Topic,
+    partition: int,
+    record: Any,
+    reason: DeadLetterReason,
+    message: str,
+    **facts: Any,
+) -> Send:
+    """Return the dead letter of a record of a topic; `facts` are those of `dead_letter_headers`."""
+    headers = dead_letter_headers(record, names(topic), partition, reason, message, **facts)
+    return dead_letter(names.dead_letters(topic), record.key, record.value, headers)
+
+
 def event_dead_letters(
     names: TopicNames, topic: Topic, partition: int, rejected: Sequence[tuple[Any, Rejected]]
 ) -> list[Send]:

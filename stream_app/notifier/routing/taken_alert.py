@@ -1,13 +1,12 @@
-"""An alert that `route` has read, and one that it refuses."""
+"""An alert that `route` has read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
-from stream_app.domain.errors import DeadLetterReason
 from stream_app.kafka.dead_letters.writing import attempt_of, integrations_of
 
 
@@ -29,14 +28,3 @@ class TakenAlert:
     def is_redriven(self) -> bool:
         """Whether a person has sent the alert again: it has been tried before."""
         return attempt_of(self.record.headers) > 1
-
-
-@dataclass(frozen=True)
-class RejectedAlert:
-    """An alert that becomes a dead letter, for some of its integrations or (empty) for all."""
-
-    partition: int
-    record: Any
-    reason: DeadLetterReason
-    message: str
-    integration_ids: Sequence[int] = ()
