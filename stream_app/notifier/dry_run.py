@@ -6,6 +6,7 @@ Nothing here could send: there is no HTTP client and no key. Keys need not even 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -19,20 +20,14 @@ from stream_app.opsgenie.destination import request_body
 from stream_app.setting_groups import DeliverySettings
 
 
+@dataclass(frozen=True)
 class DryAttempts:
     """Makes the single attempt that a dry run makes of each delivery."""
 
-    def __init__(
-        self,
-        configuration: Configuration,
-        settings: DeliverySettings,
-        metrics: Metrics,
-        now_ms: Callable[[], int],
-    ) -> None:
-        self._configuration = configuration
-        self._settings = settings
-        self._metrics = metrics
-        self._now_ms = now_ms
+    configuration: Configuration
+    settings: DeliverySettings
+    metrics: Metrics
+    now_ms: Callable[[], int]
 
     async def make(self, state: DeliveryState) -> Result:
         """Return what would have been posted, or why nothing would have been."""
@@ -41,7 +36,7 @@ class DryAttempts:
         epoch = state.epoch
         try:
             integration, endpoint = target_of(
-                self._configuration, self._settings, delivery.integration_id, delivery.client_id
+                self.configuration, self.settings, delivery.integration_id, delivery.client_id
             )
         except RefusedError as error:
             message = f"dry run, and no request could have been made ({error.reason}): {error}"
@@ -50,6 +45,6 @@ class DryAttempts:
             what = delivery.message or f"{delivery.action} of {delivery.alias}: {delivery.note}"
             message = f"dry run: not posted to {endpoint.alerts_url}: {what}"
         reason = LocalReason.DRY_RUN
-        self._metrics.delivery_attempts.labels(UNKNOWN_TYPE, reason).inc()
-        result = unsent_result(state, kind, reason, message, self._now_ms())
+        self.metrics.delivery_attempts.labels(UNKNOWN_TYPE, reason).inc()
+        result = unsent_result(state, kind, reason, message, self.now_ms())
         return msgspec.structs.replace(result, epoch=epoch, body=request_body(delivery).decode())

@@ -30,7 +30,13 @@ from stream_app.kafka.cluster.dry_run import is_dry_run
 from stream_app.kafka.configuration.records import read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial import Trial
-from stream_app.notifier.direct.trial_report import Step, StepStatus, TrialResult, TrialStage
+from stream_app.notifier.direct.trial_report import (
+    Step,
+    StepReporter,
+    StepStatus,
+    TrialResult,
+    TrialStage,
+)
 from stream_app.settings import Settings
 
 ENDINGS = {
@@ -98,7 +104,8 @@ def test(
     subject = _subject(settings, integration_id, file, report)
     result = TrialResult.INVALID
     if subject is not None:
-        trial = Trial(settings.delivery, subject.keys, report, console_hosts=settings.console_hosts)
+        reporter, hosts = StepReporter(report), settings.console_hosts
+        trial = Trial(settings.delivery, subject.keys, reporter, console_hosts=hosts)
         integration, client, _ = subject
         result = asyncio.run(trial.run(integration, client, silent=silent, keep_open=keep_open))
         integration_id = integration.id

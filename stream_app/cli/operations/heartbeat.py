@@ -16,7 +16,7 @@ from stream_app.domain.reports.integration_state import why_unusable
 from stream_app.kafka.configuration.records import read_statuses, read_stored
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.heartbeat_trial import HeartbeatTrial
-from stream_app.notifier.direct.trial_report import Report, Step, TrialResult
+from stream_app.notifier.direct.trial_report import Report, Step, StepReporter, TrialResult
 from stream_app.opsgenie.destination import (
     Destinations,
     Endpoint,
@@ -85,7 +85,7 @@ async def _run(
         target = destinations.open_heartbeat(settings.heartbeat, resolve)
         if target is None:
             raise ConfigurationError(NO_TARGET)
-        return await HeartbeatTrial(target, report).run(ping=ping)
+        return await HeartbeatTrial(target, StepReporter(report)).run(ping=ping)
 
 
 def _resolver(settings: Settings) -> ResolveIntegration:

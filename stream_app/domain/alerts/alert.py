@@ -24,14 +24,19 @@ PRODUCT = "stream-app"
 SUBSCRIPTION = "subscription"
 
 
-class AlertTrigger(msgspec.Struct, frozen=True):
-    """The trigger as it was configured when its window exceeded the threshold."""
+class NoticeTrigger(msgspec.Struct, frozen=True):
+    """The trigger as it was configured when it matched a notice. It has no threshold."""
 
     id: int
     name: str
     template_id: str
     revision: str
     filters: tuple[Filter, ...]
+
+
+class AlertTrigger(NoticeTrigger, frozen=True):
+    """The trigger as it was configured when its window exceeded the threshold."""
+
     threshold: Threshold
 
 
@@ -79,16 +84,6 @@ class AlertNotice(msgspec.Struct, frozen=True):
     description: str
     details: dict[str, str]
     appended_ms: int
-
-
-class NoticeTrigger(msgspec.Struct, frozen=True):
-    """The trigger that matched a notice, as it was configured then. It has no threshold."""
-
-    id: int
-    name: str
-    template_id: str
-    revision: str
-    filters: tuple[Filter, ...]
 
 
 class NoticeAlert(AnyAlert, frozen=True, omit_defaults=True):

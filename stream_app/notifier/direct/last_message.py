@@ -44,36 +44,27 @@ class LastMessageResult:
     problem: str = ""
 
 
+@dataclass(frozen=True)
 class LastMessageSender:
-    """Sends last messages.
+    """Sends last messages; `actor` is the command, which they name."""
 
-    Args:
-        actor: the command, which the message names.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        actor: str,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._settings = settings
-        self._actor = actor
-        self._sleep = sleep
+    settings: Settings
+    actor: str
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def send(
         self, integration: Integration, client: Client | None, notice_type: NoticeType
     ) -> LastMessageResult:
         """Send the last message of an integration; every failure is a result."""
-        delivery = self._settings.delivery
+        delivery = self.settings.delivery
         try:
             endpoint = allowed_endpoint(integration.api, delivery)
-            keys = KeyRing.from_settings(self._settings)
+            keys = KeyRing.from_settings(self.settings)
             key = keys.open(integration.key, integration.key_context)
             destinations = Destinations(delivery)
         except ConfigurationError as error:
             return LastMessageResult(integration.id, 0, str(error))
-        body = _body(integration, client, notice_type, self._actor)
+        body = _body(integration, client, notice_type, self.actor)
         attempt = 1
         async with destinations:
             destination = destinations.open(endpoint, key)
@@ -81,7 +72,7 @@ class LastMessageSender:
                 wait = _wait_seconds(outcome, attempt, delivery.retry_scale)
                 if wait is None:
                     return LastMessageResult(integration.id, attempt, outcome.message)
-                await self._sleep(wait)
+                await self.sleep(wait)
                 attempt += 1
         return LastMessageResult(integration.id, attempt)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from stream_app.domain.alerts.trial_text import trial_messages
@@ -21,7 +22,6 @@ from stream_app.domain.errors import ConfigurationError
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial_messages import TrialSender
 from stream_app.notifier.direct.trial_report import (
-    Report,
     StepReporter,
     StepStatus,
     TrialResult,
@@ -37,27 +37,15 @@ from stream_app.opsgenie.destination import (
 from stream_app.setting_groups import DeliverySettings
 
 
+@dataclass(frozen=True)
 class Trial:
-    """Tests one integration.
+    """Tests one integration; `console_hosts`, by cloud, win over the documented hosts of links."""
 
-    Args:
-        console_hosts: hosts of links by cloud, before the documented ones.
-    """
-
-    def __init__(
-        self,
-        settings: DeliverySettings,
-        keys: KeyRing,
-        report: Report,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        console_hosts: Mapping[str, str] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._scale = settings.retry_scale
-        self._keys = keys
-        self._steps = StepReporter(report)
-        self._sleep = sleep
-        self._console_hosts = console_hosts
+    settings: DeliverySettings
+    keys: KeyRing
+    steps: StepReporter
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    console_hosts: Mapping[str, str] | None = None
 
     async def run(
         self, integration: Integration, client: Client | None, *, silent: bool, keep_open: bool
@@ -74,40 +62,40 @@ class Trial:
             endpoint, key = self._open(integration)
         except ConfigurationError as error:
             stage, invalid = TrialStage.CONFIGURATION, TrialResult.INVALID
-            return self._steps.say(stage, StepStatus.FAILED, str(error), result=invalid)
+            return self.steps.say(stage, StepStatus.FAILED, str(error), result=invalid)
         self._say_configuration(integration, endpoint, client)
         self._say_alerts(integration.repeats, endpoint)
-        async with Destinations(self._settings) as destinations:
+        async with Destinations(self.settings) as destinations:
             destination = destinations.open(endpoint, key)
             result = await self._try_host(destination)
             if result is TrialResult.OK:
                 result = await self._try_key(destination)
             if result is TrialResult.OK and not silent:
-                check = partial(destination.check, sleep=self._sleep, scale=self._scale)
-                sender = TrialSender(destination, check, integration, self._steps)
-                messages = trial_messages(integration.events, client, self._console_hosts)
+                check = partial(
+                    destination.check, sleep=self.sleep, scale=self.settings.retry_scale
+                )
+                sender = TrialSender(destination, check, integration, self.steps)
+                messages = trial_messages(integration.events, client, self.console_hosts)
                 result = await sender.run(messages, keep_open=keep_open)
         return result
 
     def _open(self, integration: Integration) -> tuple[Endpoint, str]:
-        endpoint = allowed_endpoint(integration.api, self._settings)
-        return endpoint, self._keys.open(integration.key, integration.key_context)
+        endpoint = allowed_endpoint(integration.api, self.settings)
+        return endpoint, self.keys.open(integration.key, integration.key_context)
 
     async def _try_host(self, destination: Destination) -> TrialResult:
         reached = await destination.reach()
         if not reached.is_reached:
-            return self._steps.fail(TrialStage.HOST, reached.outcome, reached.text)
+            return self.steps.fail(TrialStage.HOST, reached.outcome, reached.text)
         status = reached.outcome.status
-        return self._steps.say(
-            TrialStage.HOST, StepStatus.OK, reached.text, {"http_status": status}
-        )
+        return self.steps.say(TrialStage.HOST, StepStatus.OK, reached.text, {"http_status": status})
 
     async def _try_key(self, destination: Destination) -> TrialResult:
         outcome = await destination.probe()
         facts = {"probe": "unverified"}
         if not outcome.key_works:
             text = f"the key does not work: {outcome.message} ({UNVERIFIED_PROBE})"
-            result = self._steps.fail(TrialStage.KEY, outcome, text, **facts)
+            result = self.steps.fail(TrialStage.KEY, outcome, text, **facts)
             if outcome.reason is AttemptReason.UNAUTHORIZED:
                 await self._try_other_region(destination)
             return result
@@ -116,14 +104,14 @@ class Trial:
             f"which pages nobody ({UNVERIFIED_PROBE})"
         )
         known = {"http_status": outcome.status, "request_id": outcome.request_id, **facts}
-        self._steps.say(TrialStage.KEY, StepStatus.OK, text, known)
+        self.steps.say(TrialStage.KEY, StepStatus.OK, text, known)
         if outcome.accepted and outcome.request_id:
             await self._follow_probe(destination, outcome.request_id)
         return TrialResult.OK
 
     async def _follow_probe(self, destination: Destination, request_id: str) -> None:
         """Report what became of the probe. Whatever it is, the key was accepted."""
-        check = await destination.check(request_id, self._sleep, self._scale)
+        check = await destination.check(request_id, self.sleep, self.settings.retry_scale)
         facts = {"request_id": request_id, "status": check.status, "probe": "unverified"}
         if check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED):
             expected = ", as it must be" if check.outcome is CheckOutcome.FAILED else ""
@@ -131,7 +119,7 @@ class Trial:
         else:
             status = StepStatus.UNKNOWN
             text = f"what became of that request is not known: {check.status}"
-        self._steps.say(TrialStage.KEY, status, text, facts)
+        self.steps.say(TrialStage.KEY, status, text, facts)
 
     async def _try_other_region(self, destination: Destination) -> None:
         """Try a refused key at the other region of the same service, and report what that says."""
@@ -148,7 +136,7 @@ class Trial:
             text = f"the {region} instance refuses the key, too: it is wrong or turned off"
         else:
             text = f"the {region} instance could not be asked: {outcome.message}"
-        self._steps.say(TrialStage.KEY, StepStatus.NOTE, text, facts)
+        self.steps.say(TrialStage.KEY, StepStatus.NOTE, text, facts)
 
     def _say_configuration(
         self, integration: Integration, endpoint: Endpoint, client: Client | None
@@ -164,15 +152,15 @@ class Trial:
         if client is None:
             parts.append("its client is not known here, and not named in messages")
         facts = {"api": endpoint.alerts_url, "events": list(integration.events)}
-        self._steps.say(TrialStage.CONFIGURATION, StepStatus.OK, "; ".join(parts), facts)
+        self.steps.say(TrialStage.CONFIGURATION, StepStatus.OK, "; ".join(parts), facts)
 
     def _say_alerts(self, options: RepeatOptions, endpoint: Endpoint) -> None:
         """Say what the chosen options make of one attack, and what is not documented of it."""
         text = f"{as_written(options)}: {in_words(options)}"
-        self._steps.say(TrialStage.ALERTS, StepStatus.OK, text)
+        self.steps.say(TrialStage.ALERTS, StepStatus.OK, text)
         is_jsm = endpoint.integration_type is IntegrationType.JSM
         if is_jsm and options.has_episodes and options.repeat_notes:
-            self._steps.say(
+            self.steps.say(
                 TrialStage.ALERTS,
                 StepStatus.NOTE,
                 "Jira Service Management documents notes by an integration's key, but not their "

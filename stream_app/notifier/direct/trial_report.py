@@ -97,11 +97,11 @@ def worst(*results: TrialResult) -> TrialResult:
     return max(results, key=order.index, default=TrialResult.OK)
 
 
+@dataclass(frozen=True)
 class StepReporter:
     """Reports the steps of a test."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    report: Report
 
     def say(
         self,
@@ -112,7 +112,7 @@ class StepReporter:
         result: TrialResult = TrialResult.OK,
     ) -> TrialResult:
         """Report a step; return its result."""
-        self._report(Step(stage, status, text, result, facts))
+        self.report(Step(stage, status, text, result, facts))
         return result
 
     def fail(

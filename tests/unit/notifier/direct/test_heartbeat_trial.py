@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from stream_app.domain.delivery.reasons import LocalReason, RefusedError
 from stream_app.heartbeat_settings import HeartbeatSettings
 from stream_app.notifier.direct.heartbeat_trial import READING_WAITS_SECONDS, HeartbeatTrial
-from stream_app.notifier.direct.trial_report import Step, TrialResult
+from stream_app.notifier.direct.trial_report import Step, StepReporter, TrialResult
 from stream_app.opsgenie.destination import Destinations, Endpoint
 from stream_app.opsgenie.endpoints import resolve_endpoint
 from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
@@ -37,7 +37,7 @@ class Bench:
         async with Destinations(DeliverySettings(sandbox_url=self.url)) as destinations:
             target = destinations.open_heartbeat(settings, self._resolve)
             assert target is not None
-            trial = HeartbeatTrial(target, self.steps.append, self._sleep)
+            trial = HeartbeatTrial(target, StepReporter(self.steps.append), self._sleep)
             return await trial.run(ping=ping)
 
     def jsm(self) -> HeartbeatSettings:

@@ -17,7 +17,7 @@ from stream_app.domain.configuration.integrations import EVENTS, Integration
 from stream_app.domain.configuration.repeat_options import Deduplicate, RepeatOptions
 from stream_app.key_ring import KeyRing
 from stream_app.notifier.direct.trial import Trial
-from stream_app.notifier.direct.trial_report import Step, TrialResult, worst
+from stream_app.notifier.direct.trial_report import Step, StepReporter, TrialResult, worst
 from stream_app.opsgenie import destination
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint, resolve_endpoint
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
@@ -49,7 +49,7 @@ class Bench:
         return Trial(
             DeliverySettings(**{"sandbox_url": self.url, "retry_scale": 0.05} | settings),
             KeyRing(environ={"STREAM_APP_KEY_1111_ACME": self.key}),
-            self.steps.append,
+            StepReporter(self.steps.append),
             self._sleep,
         )
 
