@@ -124,15 +124,15 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
                 for integration_id in taken.integration_ids
             }
             state = self.table.state(taken.partition)
-            outcome = self._records.outcome(
+            sends, results = self._records.outcome(
                 taken, found, state, partial(self._too_large, taken, state)
             )
         except RejectedEventError as error:
             self._reject(taken.partition, taken.record, error)
             return
-        self._sends += outcome.sends
+        self._sends += sends
         if taken.alert.client_id != PULSE_CLIENT_ID:
-            self._results.update(outcome.results.values())
+            self._results.update(results.values())
         self._reject_for_unknown(taken, found)
 
     def reset(self) -> None:

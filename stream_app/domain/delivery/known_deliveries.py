@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 from stream_app.domain.delivery.finished_deliveries import (
     FinishedDeliveries,
@@ -19,10 +19,9 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
     def __init__(self) -> None:
         self.pending: dict[str, DeliveryState] = {}
         self.finished = FinishedDeliveries()
-        #: Ids of the pending deliveries, by integration.
-        self._pending_ids: defaultdict[int, dict[str, None]] = defaultdict(dict)
-        #: Ids of the pending deliveries about an alert that is to be closed, by its alias, and of
-        #: the notes that wait for a delivery, by that one's id.
+        #: Ids of the pending deliveries, by integration; of those about an alert that is to be
+        #: closed, by its alias; and of the notes that wait for a delivery, by that one's id.
+        self._pending_ids: dict[int, dict[str, None]] = {}
         self._of_alias: dict[str, dict[str, None]] = {}
         self._of_after: dict[str, dict[str, None]] = {}
 
@@ -82,11 +81,8 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
             self.finished.pop(delivery_id)
             self._drop_pending(delivery_id)
             self.pending[delivery_id] = known
-            self._pending_ids[known.integration_id][delivery_id] = None
-            if known.alias:
-                self._of_alias.setdefault(known.alias, {})[delivery_id] = None
-            if known.is_waiting and known.after:
-                self._of_after.setdefault(known.after, {})[delivery_id] = None
+            for index, key in self._places(known):
+                index.setdefault(key, {})[delivery_id] = None
             return
         self._drop_pending(delivery_id)
         end = known if isinstance(known, FinishedDelivery) else self.finished.end_of(known)
@@ -110,18 +106,16 @@ class KnownDeliveries(MutableMapping[str, KnownDelivery]):
         state = self.pending.pop(delivery_id, None)
         if state is None:
             return False
-        ids = self._pending_ids[state.integration_id]
-        del ids[delivery_id]
-        if not ids:
-            del self._pending_ids[state.integration_id]
-        _drop(self._of_alias, state.alias, delivery_id)
-        _drop(self._of_after, state.after, delivery_id)
+        for index, key in self._places(state):
+            del index[key][delivery_id]
+            if not index[key]:
+                del index[key]
         return True
 
-
-def _drop(index: dict[str, dict[str, None]], key: str, delivery_id: str) -> None:
-    ids = index.get(key) if key else None
-    if ids is not None:
-        ids.pop(delivery_id, None)
-        if not ids:
-            del index[key]
+    def _places(self, state: DeliveryState) -> Iterator[tuple[dict[Any, dict[str, None]], Any]]:
+        """Yield the indexes that have a pending delivery, and its key in each."""
+        yield self._pending_ids, state.integration_id
+        if state.alias:
+            yield self._of_alias, state.alias
+        if state.is_waiting and state.after:
+            yield self._of_after, state.after

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from stream_app.domain.alerts.alert import Alert, NoticeAlert
 from stream_app.domain.alerts.notice_text import render_notice
@@ -42,13 +41,6 @@ _OF_EPISODES = format_headers(Topic.DELIVERIES, is_newest=True)
 _FOLDED = format_headers(Topic.RESULTS, is_newest=True)
 
 
-class AlertOutcome(NamedTuple):
-    """All records of an alert, and what becomes of it, by integration."""
-
-    sends: list[Send]
-    results: dict[int, RouteResult]
-
-
 class AlertRecords:
     """Makes the records of alerts."""
 
@@ -68,8 +60,10 @@ class AlertRecords:
         found: Mapping[int, RouteResult],
         episodes: PartitionEpisodes,
         refuse: Refuse,
-    ) -> AlertOutcome:
-        """Return the records of an alert, and take its window into the series that it belongs to.
+    ) -> tuple[list[Send], dict[int, RouteResult]]:
+        """Return the records of an alert, and what becomes of it, by integration.
+
+        Its window is taken into the series that it belongs to.
 
         Args:
             taken: the alert.
@@ -107,7 +101,7 @@ class AlertRecords:
         for window in windows:
             if window.records:
                 episodes.change(window.series, window.state)
-        return AlertOutcome(sends, results)
+        return sends, results
 
     def _message(self, alert: Alert | NoticeAlert) -> Message:
         if isinstance(alert, NoticeAlert):
