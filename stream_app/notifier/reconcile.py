@@ -42,7 +42,7 @@ class DeliveryStates(Protocol):
 
     @property
     def generation(self) -> int:
-        """The assignment that the states belong to."""
+        """The assignment that the states belong to; -1 while they are being read."""
 
 
 class ReconcilerApp(Protocol):

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from stream_app.domain.delivery.partition_deliveries import PartitionDeliveries
 from stream_app.domain.delivery.records import close_of, encode_delivery
 from stream_app.domain.errors import KafkaRefusedError, StreamAppError
 from stream_app.domain.formats import format_headers
@@ -34,6 +33,7 @@ from stream_app.notifier.closing.due_alerts import (
 )
 from stream_app.notifier.closing.positions import GroupPositions
 from stream_app.notifier.closing.wait import ClosesWait
+from stream_app.notifier.reconcile import DeliveryStates
 
 log = get_logger(__name__)
 
@@ -45,18 +45,6 @@ MOST_DUE, MAX_CLOSES = 5000, 500
 
 #: Sends records; done when the broker has acknowledged them.
 SendRecords = Callable[[Sequence[Send]], Awaitable[object]]
-
-
-class DeliveryTable(Protocol):
-    """The table of deliveries."""
-
-    @property
-    def states(self) -> Mapping[int, PartitionDeliveries]:
-        """The state of each partition of this worker."""
-
-    @property
-    def generation(self) -> int:
-        """The assignment that the states belong to; -1 while they are being read."""
 
 
 class AskedCluster(Protocol):
@@ -81,7 +69,7 @@ class SilenceCheck:
 
     def __init__(
         self,
-        table: DeliveryTable,
+        table: DeliveryStates,
         ownership: Ownership,
         cluster: AskedCluster,
         way: Sequence[Passage],
