@@ -114,7 +114,7 @@ class Attempts:
         return await destination.close(delivery.alias, body)
 
     def _has_waited(self, state: DeliveryState) -> bool:
-        """Tell whether a close has waited as long as where the service tells no states."""
+        """Tell whether a close has waited as long as one at a service that tells no states."""
         wait_ms = PROCESSING_SECONDS * 1000 * self._settings.retry_scale
         return self._now_ms() - state.released_ms >= wait_ms
 

@@ -62,8 +62,8 @@ class DeliverEffects:
     """Makes the dead letters, verdicts and notices of a flush, and tells what was skipped.
 
     A verdict comes before the state that remembers it. After a crash between the two it is made
-    again, with the same notice id, and is never lost. Who is told of it finds the integration
-    disabled and its dead letters in their place: these are acknowledged first.
+    again, with the same notice id, and is never lost. Whoever is told of it finds the integration
+    disabled and its dead letters in place: these are acknowledged first.
     """
 
     names: TopicNames

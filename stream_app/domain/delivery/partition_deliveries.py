@@ -183,10 +183,10 @@ class PartitionDeliveries(StoredDeliveries):
     ) -> None:
         found = [state for state in self.states.pending_of(integration_id) if state.epoch <= epoch]
         before = len(self._transitions)
-        # What waits for another one must not be skipped: it comes back with it.
+        # What waits for another delivery must not be skipped: both come back together.
         for state in sorted(found, key=lambda state: not state.is_waiting):
             self._cancel(state, reason, timestamp_ms)
-        # Dead letters come back in their order: a note that did before its alert would be skipped.
+        # Dead letters come back in their order: a note that preceded its alert would be skipped.
         self._transitions[before:] = sorted(
             self._transitions[before:], key=lambda transition: transition.before.is_waiting
         )

@@ -19,11 +19,11 @@ from stream_app.domain.times import HOUR_MS
 
 #: An open alert that nothing has come for is forgotten after this time, as its records are.
 REMEMBER_MS = 31 * 24 * HOUR_MS
-#: A closed one is after this time, when no window can be of its episode any more: a trigger that
-#: fires now and then makes thousands of episodes in a month.
+#: A closed one is forgotten after this time, when no window can belong to its episode any more: a
+#: trigger that fires now and then makes thousands of episodes in a month.
 REMEMBER_CLOSED_MS = 3 * 24 * HOUR_MS
-#: The version before takes the value of an open alert for a delivery that ended in some hour, of
-#: which nothing follows. It reads so many parts: status, attempt, redrives, hour, reason.
+#: The previous version takes an open alert's value for that of a delivery that ended long ago, and
+#: does nothing with it. It reads five parts: status, attempt, redrives, hour and reason.
 _ENDED = ("sent", 0, 0)
 
 

@@ -1,8 +1,8 @@
 """The episodes of one partition's alerts, and the progress of the agent that decides about them.
 
 An integration that has not chosen episodes leaves nothing here. A series takes one record of the
-changelog, which is written with each flush that changes it. The version before keeps its progress
-alone, and takes the first element of every value for an offset: it passes over these records,
+changelog, which is written with each flush that changes it. The previous version keeps only its
+progress, and takes the first element of every value for an offset: it passes over these records,
 because theirs is -1.
 """
 

@@ -2,7 +2,8 @@
 
 In each round one event goes to the next partition of each topic of events. Once all have come
 through, a ping is due. An event that does not come through in time holds all pings back, until a
-later one has come through the same partition: else the others would hide that it stands still.
+later one has come through the same partition: otherwise the others would hide that it stands
+still.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ the way. Its ends are noted, and the group that reads it must have committed off
 worker commits an offset only when all that the records before it caused is acknowledged. Therefore
 the ends of the next topic, noted after that, contain all of it.
 
-The barrier never passes on a doubt. A partition with records that nobody has committed an offset
+In doubt, the barrier does not pass. A partition with records that nobody has committed an offset
 for, an offset beyond the end, and a partition that cannot be asked are in the way.
 """
 

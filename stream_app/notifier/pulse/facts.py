@@ -57,7 +57,7 @@ class FactsReader:
         self._movement = Movement(still_ms)
 
     async def read(self) -> PulseFacts:
-        """Return the facts; that they cannot be read is one of them."""
+        """Return the facts; one of them may be that they cannot be read."""
         try:
             async with Admin(self._settings) as client:
                 return await self._read(client)

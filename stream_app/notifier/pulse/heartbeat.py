@@ -1,7 +1,7 @@
 """The heartbeat that is pinged, and whether pings reach it.
 
 The answer PONG proves nothing: a heartbeat that does not exist gives it, too. So the heartbeat is
-read twice in an hour, before two pings that follow each other, where its service lets us.
+read twice an hour, before two consecutive pings, where its service allows it.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def passing(make: MakeAttempt, now_ms: Callable[[], int]) -> MakeAttempt:
 def watched(
     make: MakeAttempt, write: WriteResult, watch: AttemptWatch, steady_ms: Callable[[], int]
 ) -> tuple[MakeAttempt, WriteResult]:
-    """Return the same two, of which a watch is told."""
+    """Return the same two functions, which also tell a watch."""
 
     async def make_watched(state: DeliveryState) -> Result:
         watch.begin(state.id, state.integration_id, steady_ms())

@@ -33,8 +33,8 @@ from stream_app.notifier.routing.recipients import DELIVERED
 from stream_app.notifier.routing.taken_alert import TakenAlert
 from stream_app.notifier.routing.window_deliveries import WindowOutcome, take_alert
 
-#: Makes the dead letter of an alert for one integration, whose delivery is refused for its size.
-#: The series is that of a window, which is not told then.
+#: Returns the dead letter of an alert for one integration, whose delivery the topic refuses as too
+#: large. The series, if any, is that of the alert's window, which then counts as not told.
 Refuse = Callable[[int, Series | None], Send]
 
 _OF_EPISODES = format_headers(Topic.DELIVERIES, is_newest=True)

@@ -46,7 +46,7 @@ class StaleAlerts:
         if age_seconds <= self._max_age_seconds or attempt_of(headers) > 1:
             return
         if alert.client_id == PULSE_CLIENT_ID:
-            return  # its times are no times of day, and it pages nobody
+            return  # its times are not times of day, and it pages nobody
         self._client_ids[alert.client_id] = None
         raise RejectedEventError(
             DeadLetterReason.STALE,
