@@ -16,7 +16,7 @@ from stream_app.domain.notices.outgoing import Notice, deliveries_overflowed
 from stream_app.domain.times import HOUR_MS
 from stream_app.kafka.cluster.topics import Topic
 from stream_app.kafka.configuration.view import Configuration
-from stream_app.logs import get_logger
+from stream_app.logs import LineLimit, get_logger
 from stream_app.metrics import Metrics
 
 log = get_logger(__name__)
@@ -31,6 +31,8 @@ class DeliveryReports:
         self._notice_hours: dict[int, int] = {}
         #: Integration -> why its last request failed, so that the log says it once.
         self._failing: dict[int, str] = {}
+        # The triggers of an integration that is off may fire for weeks; the metrics count all.
+        self._cancelled = LineLimit()
 
     def report(self, cut: DeliveryCut) -> None:
         """Report what a flush has changed."""
@@ -48,6 +50,8 @@ class DeliveryReports:
             else:
                 self._report_attempt(transition, transition.result)
         for (integration_id, reason), number in cancelled.items():
+            if not self._cancelled.passes(str(integration_id), reason):
+                continue
             log.error(
                 "deliveries_cancelled",
                 integration_id=integration_id,

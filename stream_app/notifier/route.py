@@ -30,7 +30,7 @@ from stream_app.kafka.engine.flush import Flush, StageTable
 from stream_app.kafka.engine.progress_stage import ProgressStage
 from stream_app.kafka.engine.time_slice import TimeSlice
 from stream_app.kafka.state.send import Send
-from stream_app.logs import get_logger
+from stream_app.logs import RepeatedWarnings, get_logger
 from stream_app.metrics import Metrics
 from stream_app.notifier.routing.alert_records import AlertRecords
 from stream_app.notifier.routing.recipients import DELIVERED, Recipients
@@ -71,6 +71,7 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
         self._results: Counter[RouteResult] = Counter()
         self._dead_letters: list[Send] = []
         self._rejected: Counter[DeadLetterReason] = Counter()
+        self._repeated = RepeatedWarnings(log)
 
     def steps(self, _topic: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
         """Take the alerts of one batch."""
@@ -187,8 +188,9 @@ class RouteStage(ProgressStage[PartitionEpisodes]):
 
     def _reject(self, partition: int, record: Any, error: RejectedEventError) -> None:
         self._add_dead_letter(partition, record, error.reason, str(error))
-        log.warning(
+        self._repeated.warn(
             "alert_rejected",
+            key=error.reason,
             partition=partition,
             offset=record.offset,
             reason=error.reason,

@@ -11,7 +11,7 @@ import pytest
 
 from stream_app.kafka.embedded import broker
 from stream_app.kafka.embedded.broker import EmbeddedKafka
-from stream_app.kafka.embedded.ports import HOST, free_port
+from stream_app.kafka.embedded.ports import HOST, free_or_new
 from stream_app.kafka.embedded.process import write_properties
 from stream_app.setting_groups import EmbeddedSettings
 from tests.conftest import JARS
@@ -70,12 +70,16 @@ def listening_kafka(
         listeners: besides the plain one.
         more: further properties of the broker, such as `AUTHORIZER`.
     """
-    ports = {listener.name: free_port() for listener in listeners}
+    ports: dict[str, int] = {}
 
     def properties(folder: Path, port: int, controller: int, *data: str) -> Path:
         file = write_properties(folder, port, controller, *data)
         # Other brokers of this process may start meanwhile.
         if folder.resolve() == directory.resolve():
+            # The broker starts again, with other ports, if another program has taken one meanwhile.
+            for one in listeners:
+                taken = {port, controller, *ports.values()} - {ports.get(one.name)}
+                ports[one.name] = free_or_new(ports.get(one.name, 0), taken)
             file.write_text(_with_listeners(file.read_text(), listeners, ports, more or {}))
         return file
 
@@ -83,8 +87,9 @@ def listening_kafka(
         patch.setattr(broker, "write_properties", properties)
         kafka = EmbeddedKafka(EmbeddedSettings(directory=directory, jars_directory=JARS))
         try:
+            plain = kafka.start()
             addresses = {one.name: f"{one.host}:{ports[one.name]}" for one in listeners}
-            yield ListeningKafka(kafka, {"PLAINTEXT": kafka.start(), **addresses})
+            yield ListeningKafka(kafka, {"PLAINTEXT": plain, **addresses})
         finally:
             kafka.stop()
 

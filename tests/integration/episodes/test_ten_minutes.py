@@ -61,7 +61,7 @@ MOST_FLUSHES = 5
 SENT_AGAIN = 30
 ROLES = ("detector", "notifier")
 APPLIED = 'stream_app_config_last_applied_timestamp_seconds{kind="triggers"}'
-PATIENCE = 120 + WALL_SECONDS
+PATIENCE = 300 + WALL_SECONDS
 
 
 @pytest.fixture

@@ -127,13 +127,13 @@ class Site:
 
 
 async def until(claim: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not claim():  # noqa: ASYNC110 - the claim is about other processes
             await asyncio.sleep(0.05)
 
 
 async def until_true(claim: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not await claim():  # noqa: ASYNC110 - the claim is about other processes
             await asyncio.sleep(0.1)
 

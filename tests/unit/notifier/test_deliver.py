@@ -305,6 +305,24 @@ def test_a_command_cancels_the_pending_deliveries_of_its_integration(bench: Benc
     assert bench.reconciler.seen == [{521}, set()]
 
 
+def test_an_integration_that_stays_off_is_logged_now_and_then_and_counted_each_time(
+    bench: Bench,
+) -> None:
+    """Its triggers go on firing, for weeks perhaps: a line for each alert would bury the others."""
+    with capture_logs() as logs:
+        for number in range(3):
+            one = msgspec.structs.replace(DELIVERY, id=f"{number}/521")
+            bench.add(TOPICS[0], encode_delivery(one))
+            bench.flush()
+            command = bench.state(2).cancel_command(521, DeadLetterReason.INTEGRATION_DISABLED)
+            assert command is not None
+            bench.add(TOPICS[1], encode_result(command))
+            bench.flush()
+    assert [line["event"] for line in logs].count("deliveries_cancelled") == 1
+    labels = {"topic": "deliveries", "reason": "integration_disabled"}
+    assert bench.sample("dead_letters_total", **labels) == 3
+
+
 def test_one_delivery_too_many_is_a_dead_letter_with_one_notice(bench: Bench) -> None:
     bench.rules = DeliveryRules(max_pending=2)
     for number in range(4):

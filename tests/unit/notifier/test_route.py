@@ -267,7 +267,9 @@ async def test_bad_alerts_are_dead_letters_with_their_bytes() -> None:
         ALERT, trigger=msgspec.structs.replace(TRIGGER, template_id="later")
     )
     values = [b"{", b"[]", None, encode_alert(unknown_text)]
-    bench.add(*values, alert(521))
+    with capture_logs() as logs:
+        bench.add(*values, alert(521))
+    assert [line["reason"] for line in logs] == ["undecodable", "wrong_type"], "one for each reason"
     sends, (progress,) = await bench.flush()
     dead = [send for send in sends if send.topic == "p.alerts.dlq"]
     assert [(send.value, dict(send.headers)["x-error-reason"]) for send in dead] == [

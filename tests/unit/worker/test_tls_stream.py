@@ -289,7 +289,7 @@ async def test_a_client_that_never_fetches_the_answer_is_disconnected(
 
 
 async def test_a_stop_does_not_wait_for_a_handshake(tmp_path: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with serving(tmp_path) as site:
             reader, writer = await asyncio.open_connection(HOST, site.port)
             writer.write(client_hello(site.trusting())[:100])

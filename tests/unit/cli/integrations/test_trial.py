@@ -193,7 +193,7 @@ async def test_ctrl_c_closes_the_alert_and_ends_with_130(place: Place) -> None:
         stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not place.sandbox.alerts:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.01)
             process.send_signal(signal.SIGINT)

@@ -78,7 +78,7 @@ class Member:
     async def looked_at(self) -> None:
         """Wait until somebody who waits for a heartbeat has looked twice."""
         until = self.looks + 2
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.looks < until:  # noqa: ASYNC110 - of another task
                 await asyncio.sleep(0.001)
 

@@ -366,7 +366,7 @@ class TestWait:
         bench.cluster.error = KafkaRefusedError("the user lacks Describe on group detector")
         with capture_logs() as logs:
             await bench.check.start()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not logs:  # noqa: ASYNC110 - of the task
                     await asyncio.sleep(0.001)
             await bench.check.stop()
