@@ -7,6 +7,7 @@ this goes through Kafka, so no test ever counts against an integration.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -34,6 +35,8 @@ REFUSED_LATER = (
     "the service took the request and then made no alert of it: look at the rules of the "
     "integration, and at the service's own logs"
 )
+#: How long an interrupted test asks whether its alerts are made; a service needs some seconds.
+INTERRUPTED_SECONDS = 25.0
 
 
 class TrialSender:
@@ -133,7 +136,9 @@ class TrialSender:
             facts = {"event": event, "alias": alias}
             self._steps.say(TrialStage.CLOSE, StepStatus.NOTE, text, facts)
         known = {alias: number for alias, number in self._unmade.items() if number is not None}
-        await asyncio.gather(*(self._check_made(*one) for one in known.items()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(INTERRUPTED_SECONDS):
+                await asyncio.gather(*(self._check_made(*one) for one in known.items()))
 
     def _say_status(self, event: str, request_id: str, check: RequestCheck) -> TrialResult:
         is_known = check.outcome in (CheckOutcome.SUCCESS, CheckOutcome.FAILED)

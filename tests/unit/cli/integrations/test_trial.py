@@ -189,7 +189,7 @@ async def test_ctrl_c_closes_the_alert_and_ends_with_130(place: Place) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "stream_app", "integrations", "test", "-f",
         place.write(place.integration()),
-        env={**os.environ, **place.env},
+        env={**os.environ, **place.env, "STREAM_APP_DELIVERY__REQUEST_TIMEOUT_SECONDS": "2"},
         stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

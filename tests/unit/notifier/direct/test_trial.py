@@ -16,10 +16,12 @@ from stream_app.domain.configuration.clients import Client
 from stream_app.domain.configuration.integrations import EVENTS, Integration
 from stream_app.domain.configuration.repeat_options import Deduplicate, RepeatOptions
 from stream_app.key_ring import KeyRing
+from stream_app.notifier.direct import trial_messages
 from stream_app.notifier.direct.trial import Trial
 from stream_app.notifier.direct.trial_report import Step, StepReporter, TrialResult, worst
 from stream_app.opsgenie import destination
 from stream_app.opsgenie.endpoints import JSM_PATH, Endpoint, resolve_endpoint
+from stream_app.opsgenie.sandbox.fault import Fault, FaultKind, Operation
 from stream_app.opsgenie.sandbox.server import SandboxOpsgenie
 from stream_app.opsgenie.sandbox.service import Exchange
 from stream_app.setting_groups import DeliverySettings
@@ -431,6 +433,19 @@ async def test_a_close_that_may_come_too_soon_says_what_to_close_by_hand() -> No
         "unknown: system: the close may have come before the service made the alert: if it is "
         f"open, close it by hand, alias {alert.alias}"
     )
+
+
+async def test_an_interrupted_test_does_not_wait_for_a_service_that_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trial_messages, "INTERRUPTED_SECONDS", 0.05)
+    async with running() as bench:
+        bench.answers["status"] = [PROBED]
+        bench.sandbox.fail(Fault(kind=FaultKind.HANG, on=(Operation.REQUEST_STATUS,)))
+        await interrupted(bench)
+        (alert,) = bench.sandbox.alerts
+    assert alert.status == "closed"
+    assert "the close may have come before the service made the alert" in bench.told("close")[1]
 
 
 async def test_an_interrupted_test_leaves_open_what_is_to_stay_open() -> None:
