@@ -12,7 +12,7 @@ PIP_DOWNLOAD := $(BIN)/python -m pip download --disable-pip-version-check --quie
   --only-binary :all: --require-hashes
 TOOLS := .local/tools
 # Most tests of Kafka wait half of the time: four at once, each set with a broker of its own.
-PYTEST := $(BIN)/python -m pytest -n 6 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 # Tests start hundreds of processes: none compiles again what another one has compiled.
 unexport PYTHONDONTWRITEBYTECODE
