@@ -82,18 +82,23 @@ class LogSpans(dict[TopicPartition, Span]):
         """
         if self.size:
             return
-        parts = []
+        parts, is_empty = [], True
         for topic in topics:
             spans = [span for tp, span in self.items() if tp.topic == topic]
             held = sum(span.high - span.low for span in spans)
+            is_empty = is_empty and not held
             low, high = min(s.low for s in spans), max(s.high for s in spans)
             parts.append(
                 f"{topic} holds {held} records"
                 + (f", at offsets {low} to {high - 1} of its partitions" if held else "")
             )
-        raise StreamAppError(
-            f"nothing to read in this range: {'; '.join(parts)}: give another --from or --to"
-        )
+        found = "; ".join(parts)
+        if is_empty:
+            raise StreamAppError(
+                f"nothing to read: {found}: no event has come, or the topic's retention has "
+                "deleted them all; look at STREAM_APP_TOPIC_PREFIX if there should be some"
+            )
+        raise StreamAppError(f"nothing to read in this range: {found}: give another --from or --to")
 
     def extent(self, topic: str, selected: Range) -> Extent:
         """Return the time that has been read in all partitions of a topic."""

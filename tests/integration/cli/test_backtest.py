@@ -135,7 +135,7 @@ async def test_an_error_is_reported_with_its_exit_code(settings: Settings, tmp_p
         (["-f", str(bad)], 3, "threshold.count: -1"),
         (["-f", str(tmp_path / "none")], 3, "no such file: give one that is there"),
         (["-f", str(one), "--from", "soon"], 2, "neither a time nor an offset"),
-        (["-f", str(one)], 1, "nothing to read in this range"),
+        (["-f", str(one)], 1, "no event has come"),
     ):
         found, lines, errors = await command(settings, "triggers", "backtest", *args)
         assert (found, lines) == (code, []), errors
