@@ -7,6 +7,7 @@ failed, but may work later; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -26,6 +27,7 @@ from stream_app.cli.output import (
     say,
     show_traceback,
     show_usage_error,
+    unwritable,
 )
 from stream_app.domain.errors import StreamAppError
 
@@ -144,6 +146,13 @@ def main(args: list[str] | None = None) -> Any:
     except StreamAppError as error:
         complain(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # click writes help texts and the version by itself.
+        if error.errno != errno.ENOSPC:
+            raise
+        failure = unwritable(error)
+        complain(failure)
+        sys.exit(failure.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
         say("stream-app: interrupted")
         sys.exit(130)

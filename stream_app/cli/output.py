@@ -250,11 +250,16 @@ def _write(data: str | bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop_output()
-        raise OutputError(
-            f"stdout cannot be written: {error.strerror}: free space there, or send it elsewhere; "
-            "what is done stays done"
-        ) from None
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> OutputError:
+    """Discard what stdout has not taken, and return what to say of it."""
+    drop_output()
+    return OutputError(
+        f"stdout cannot be written: {error.strerror}: free space there, or send it elsewhere; "
+        "what is done stays done"
+    )
 
 
 def _cell(value: object) -> str:

@@ -189,7 +189,15 @@ def run_in_shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("line", ["stream-app cloud-ips --json", "stream-app secrets generate"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stream-app cloud-ips --json",
+        "stream-app secrets generate",
+        "stream-app --help",
+        "stream-app --version",
+    ],
+)
 def test_a_full_disk_behind_stdout_is_one_line(line: str) -> None:
     done = run_in_shell(f"{line} > /dev/full")
     assert done.returncode == 1
