@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
@@ -26,7 +26,6 @@ from faust.types import TP
 
 from stream_app.domain.formats import require_known_formats
 from stream_app.kafka.engine.batched_sends import PartitionName
-from stream_app.kafka.engine.consumer import BatchingConsumer
 from stream_app.kafka.engine.flush import Flush, FlushLimits
 from stream_app.kafka.engine.ownership import Ownership, run_beside
 from stream_app.kafka.engine.record_batches import BatchValue
@@ -39,11 +38,29 @@ from stream_app.kafka.state.send import Send, Written
 PAUSE_SECONDS = 0.005
 
 
+class Positions(Protocol):
+    """Where the consumer has its partitions."""
+
+    @property
+    def epoch(self) -> int:
+        """How often the positions have been set."""
+
+    @property
+    def start_positions(self) -> Mapping[TP, int]:
+        """What the positions were last set to."""
+
+    def is_behind(self, topics: Collection[str]) -> bool:
+        """Tell whether the broker had more of these topics at the last fetches."""
+
+    def rewind(self, event: str, **facts: Any) -> None:
+        """Read again from the progress on; `event` and `facts` are logged."""
+
+
 class Producer(Protocol):
     """What the app sends for an agent, and the consumer that the agent's batches come from."""
 
     @property
-    def consumer(self) -> BatchingConsumer:
+    def consumer(self) -> Positions:
         """The app's consumer."""
 
     async def produce_step(self, step: Sequence[Send]) -> Mapping[PartitionName, list[int]]:

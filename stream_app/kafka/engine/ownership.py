@@ -11,12 +11,23 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from stream_app.kafka.engine.consumer import BatchingConsumer
 from stream_app.logs import get_logger
 
 log = get_logger(__name__)
 
 POLL_SECONDS = 0.05
+
+
+class Membership(Protocol):
+    """What the consumer knows of this worker's place in the consumer group."""
+
+    @property
+    def group_generation(self) -> int:
+        """The generation that the group coordinator has this worker in; -1 when in none."""
+
+    @property
+    def heartbeat_age_seconds(self) -> float:
+        """How long ago the broker accepted the last heartbeat; 0 before this worker joined."""
 
 
 class Assignment(Protocol):
@@ -29,7 +40,7 @@ class Assignment(Protocol):
     consumer_generation_id: int
 
     @property
-    def consumer(self) -> BatchingConsumer:
+    def consumer(self) -> Membership:
         """The consumer, a member of the group."""
 
     def fail(self, error: BaseException) -> None:
